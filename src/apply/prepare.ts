@@ -1,0 +1,174 @@
+/**
+ * Everything between a fabric and a plan on a live host: facts, compile, observation, collisions with what is not Weft's. Changes nothing.
+ */
+import { existsSync } from 'node:fs';
+import { hostProblems } from '../compile/problems.ts';
+import type { Diagnostic, Report } from '../diagnostic/diagnostic.ts';
+import type { Fabric } from '../fabric/model.ts';
+import type { HostFacts, HostState } from '../hoststate/model.ts';
+import { isOwnLink } from '../hoststate/observe-links.ts';
+import type { NftTable } from '../hoststate/nft.ts';
+import { readFacts } from '../kernel/facts.ts';
+import { existingLinks } from '../kernel/links.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import { planChanges } from '../plan/plan.ts';
+import type { Plan } from '../plan/steps.ts';
+import { liveAttachments } from './attachments.ts';
+import { filtersForwarded, foreignWarnings } from './foreign.ts';
+import { observeHost, ownPart } from './observation.ts';
+import { compareReach, nothingReaches, reachOf, type ReachDifference } from './reach.ts';
+import { buildRecord, policyOf } from './record.ts';
+import type { AppliedRecord, Originals } from './store.ts';
+import { uncuttable } from './uncut.ts';
+import type { ApplyContext } from './transaction.ts';
+
+export interface PlanRequest {
+  readonly fabric: Fabric;
+  readonly host: string;
+  /** Absolute path of weft.yaml; weft.lock lies beside it. */
+  readonly file: string;
+  readonly lockFile: string;
+}
+
+export interface PreparedPlan {
+  readonly record: AppliedRecord;
+  readonly before: AppliedRecord | undefined;
+  readonly observed: HostState;
+  readonly plan: Plan;
+  readonly reach: ReachDifference;
+  /** The record stood for the observation. */
+  readonly stands: boolean;
+  /** Other tables filter what is forwarded. */
+  readonly foreign: boolean;
+}
+
+/**
+ * Undefined when a problem of severity error was reported; nothing was touched then. `stands`: the kernel is as the last apply left it and no
+ * foreign table filters, so that the record is the observation (design.md 5.2).
+ */
+export async function preparePlan(
+  context: ApplyContext,
+  request: PlanRequest,
+  report: Report,
+  { stands = false }: { readonly stands?: boolean } = {},
+): Promise<PreparedPlan | undefined> {
+  const { store, kernel } = context;
+  let failed = false;
+  const tell = (diagnostic: Diagnostic): void => {
+    failed ||= diagnostic.severity === 'error';
+    report(diagnostic);
+  };
+  const originals = (await store.read('originals')) ?? {};
+  const before = await store.read('applied');
+  const facts = await hostFacts(kernel, request, originals);
+  for (const problem of hostProblems(request.fabric, request.host, facts)) tell(problem);
+  for (const problem of await unknownUsers(kernel, request)) tell(problem);
+  if (failed) return undefined;
+
+  const attachments = await liveAttachments(before?.attachments ?? {});
+  const record = buildRecord({ ...request, facts, attachments });
+  const seen = stands && before !== undefined ? await standingFor(kernel, before, record) : await look(context, originals, before, record);
+  for (const problem of namesInUse(seen.foreignLinks, record.state, before)) tell(problem);
+  if (failed) return undefined;
+  for (const warning of await foreignWarnings(context, seen.foreign, record)) tell(warning);
+  if (before !== undefined) for (const warning of uncuttable(before.fabric, record.fabric, () => policyOf(record))) tell(warning);
+  return {
+    record,
+    before,
+    observed: seen.observed,
+    plan: planChanges(seen.observed, record.state),
+    reach: compareReach(
+      before === undefined ? nothingReaches : reachOf(before.fabric, before.state.host),
+      reachOf(request.fabric, request.host),
+    ),
+    stands: stands && before !== undefined,
+    foreign: filtersForwarded(seen.foreign),
+  };
+}
+
+interface Seen {
+  readonly observed: HostState;
+  /** Names of links that are not Weft's; of those that stand, only as far as a new link is to be called so. */
+  readonly foreignLinks: readonly string[];
+  readonly foreign: readonly NftTable[];
+}
+
+async function look(context: ApplyContext, originals: Originals, before: AppliedRecord | undefined, record: AppliedRecord): Promise<Seen> {
+  const records = before === undefined ? [] : [before];
+  const seen = await observeHost(context.kernel, record.state, originals, records);
+  return {
+    observed: ownPart(context, seen, record.state, records),
+    foreignLinks: seen.links.filter((link) => !isOwnLink(link)).map((link) => link.name),
+    foreign: seen.foreign,
+  };
+}
+
+async function standingFor(kernel: Kernel, before: AppliedRecord, record: AppliedRecord): Promise<Seen> {
+  const there = new Set(before.state.links.map((link) => link.name));
+  const fresh = record.state.links.map((link) => link.name).filter((name) => !there.has(name));
+  const taken = await existingLinks(kernel, fresh);
+  return { observed: before.state, foreignLinks: taken, foreign: [] };
+}
+
+/** Facts as they were before Weft: a setting that Weft has changed counts with its old value. */
+export async function hostFacts(kernel: Kernel, request: PlanRequest, originals: Originals): Promise<HostFacts> {
+  const uplink = request.fabric.hosts.find((host) => host.name === request.host)?.uplink;
+  const facts = await readFacts(kernel, uplink);
+  const was = (key: string, now: boolean): boolean => (originals[key] === undefined ? now : originals[key].value === '1');
+  const accepted = Object.entries(originals).flatMap(([key, { value }]) => {
+    const link = /^net\/ipv6\/conf\/([^/]+)\/accept_ra$/.exec(key)?.[1];
+    return link !== undefined && value === '1' ? [link] : [];
+  });
+  return {
+    ...facts,
+    forwarding: {
+      v4: was('net/ipv4/ip_forward', was('net/ipv4/conf/all/forwarding', facts.forwarding.v4)),
+      v6: was('net/ipv6/conf/all/forwarding', facts.forwarding.v6),
+    },
+    acceptRa: [...new Set([...facts.acceptRa, ...accepted])].sort(),
+  };
+}
+
+/** A link or namespace of a wanted name that Weft has not made is somebody else's: it is not taken over. */
+function namesInUse(foreignLinks: readonly string[], wanted: HostState, before: AppliedRecord | undefined): Diagnostic[] {
+  const foreign = new Set(foreignLinks);
+  const own = new Set(before?.state.guests.flatMap((guest) => (guest.netns.kind === 'made' ? [guest.netns.namespace] : [])));
+  const problem = (message: string): Diagnostic => ({ code: 'name-in-use', severity: 'error', message });
+  return [
+    ...wanted.links
+      .filter((link) => foreign.has(link.name))
+      .map((link) =>
+        problem(
+          `this host already has an interface called ${link.name}, which Weft did not make; rename the ${link.kind === 'bridge' ? 'network' : 'guest'} or remove the interface`,
+        ),
+      ),
+    ...wanted.guests.flatMap((guest) =>
+      guest.netns.kind === 'made' && !own.has(guest.netns.namespace) && existsSync(`/run/netns/${guest.netns.namespace}`)
+        ? [
+            problem(
+              `this host already has a network namespace called ${guest.netns.namespace}, which Weft did not make; rename the guest ${guest.guest} or remove the namespace (ip netns del ${guest.netns.namespace})`,
+            ),
+          ]
+        : [],
+    ),
+  ];
+}
+
+async function unknownUsers(kernel: Kernel, { fabric, host }: PlanRequest): Promise<Diagnostic[]> {
+  const problems: Diagnostic[] = [];
+  const known = new Map<string, boolean>();
+  for (const guest of fabric.guests) {
+    if (guest.user === undefined || guest.host !== host) continue;
+    // A number would be listed as the name it belongs to, and never be equal.
+    if (!known.has(guest.user))
+      known.set(guest.user, !/^\d+$/.test(guest.user) && (await kernel.tryRun('id', ['-u', '--', guest.user])).status === 0);
+    if (known.get(guest.user) === true) continue;
+    problems.push({
+      code: 'user-unknown',
+      severity: 'error',
+      message: `this host has no user called ${guest.user}, who is to own the port of ${guest.name}; create the user or change \`user:\``,
+      span: guest.span,
+    });
+  }
+  return problems;
+}

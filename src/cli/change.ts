@@ -1,0 +1,88 @@
+/**
+ * What all commands that plan or change this host share: the fabric from the file, the session with the kernel, and a plan in words.
+ */
+import { existsSync, realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { openSession } from '../apply/session.ts';
+import type { PreparedPlan, PlanRequest } from '../apply/prepare.ts';
+import type { ApplyContext } from '../apply/transaction.ts';
+import { LOCK_FILE } from '../fabric/check-file.ts';
+import type { Change } from '../plan/steps.ts';
+import type { CliContext } from './context.ts';
+import { loadFabric } from './file.ts';
+import { chooseHost } from './host.ts';
+
+/** Reads the file and chooses the host. Ends the command (exit 2) on any error in the file. */
+export function loadRequest(ctx: CliContext): PlanRequest {
+  const { path, fabric } = loadFabric(ctx);
+  const file = resolve(ctx.io.cwd, path);
+  return { fabric, host: chooseHost(fabric, ctx), file, lockFile: lockFileOf(file) };
+}
+
+/** weft.lock lies beside the file itself, also when it is named by a link. */
+export const lockFileOf = (file: string): string => resolve(existsSync(file) ? realpathSync(file) : file, '..', LOCK_FILE);
+
+/** The kernel of this namespace and the state directory of the options. Progress goes to standard error. */
+export function sessionOf(ctx: CliContext, options: { readonly verbose?: boolean; readonly quiet?: boolean } = {}): ApplyContext {
+  const { stateDir, runDir } = ctx.options;
+  return openSession({
+    directories: { state: stateDir, run: runDir },
+    progress: options.quiet === true ? () => undefined : (text) => ctx.err(text),
+    ...(options.verbose === true ? { verbose: (line: string) => ctx.err(`+ ${line}`) } : {}),
+  });
+}
+
+/** The stable JSON of a plan. */
+export const planDocument = (prepared: PreparedPlan): object => ({
+  changes: prepared.plan.changes,
+  reachability: { opened: prepared.reach.opened, closed: prepared.reach.closed },
+});
+
+const signs = { create: '+', update: '~', delete: '-' } as const;
+/** More lines of one kind than this are counted, not listed. */
+const LISTED = 12;
+const LISTED_ELEMENTS = 3;
+
+/** A plan for people, before or after it was made true: what is made, changed and removed by kind, then what opens and closes. */
+export function planText({ plan, reach }: PreparedPlan, applied = false): string {
+  if (plan.changes.length === 0) return 'Nothing to change: this host is as the file says.';
+  const lines: string[] = [];
+  const byKind = Map.groupBy(plan.changes, (change) => `${change.action} ${change.kind}`);
+  for (const changes of byKind.values()) {
+    // Elements of sets mean little to people; what they open and close is said below.
+    const listed = changes[0]?.kind === 'element' ? LISTED_ELEMENTS : LISTED;
+    const shown = changes.length > listed ? changes.slice(0, listed - 1) : changes;
+    for (const change of shown) lines.push(changeLine(change));
+    const rest = changes.length - shown.length;
+    const first = changes[0];
+    if (rest > 0 && first) lines.push(`  ${signs[first.action]} … ${rest} more ${first.kind} changes (all of them: weft plan --json)`);
+  }
+  for (const flow of reach.opened.slice(0, LISTED)) lines.push(`  opens   ${flow}`);
+  if (reach.opened.length > LISTED) lines.push(`  opens   … ${reach.opened.length - LISTED} more flows`);
+  for (const flow of reach.closed.slice(0, LISTED)) lines.push(`  closes  ${flow}`);
+  if (reach.closed.length > LISTED) lines.push(`  closes  … ${reach.closed.length - LISTED} more flows`);
+  const count = (action: Change['action']): number => plan.changes.filter((change) => change.action === action).length;
+  lines.push(
+    applied
+      ? `Applied: ${count('create')} made, ${count('update')} changed, ${count('delete')} removed.`
+      : `Plan: ${count('create')} to make, ${count('update')} to change, ${count('delete')} to remove.`,
+  );
+  return lines.join('\n');
+}
+
+function changeLine({ action, kind, name, before, after }: Change): string {
+  const value = kind === 'sysctl' ? settingChange(before, after) : kind === 'element' ? ` ${briefly(after ?? before)}` : '';
+  return `  ${signs[action]} ${kind} ${name}${value}`;
+}
+
+function settingChange(before: unknown, after: unknown): string {
+  const value = (entry: unknown): string => (typeof entry === 'object' && entry !== null && 'value' in entry ? String(entry.value) : '?');
+  if (after === undefined) return ' back to what it was';
+  return before === undefined ? ` = ${value(after)}` : ` ${value(before)} → ${value(after)}`;
+}
+
+function briefly(element: unknown): string {
+  const text = JSON.stringify(element) ?? '';
+  const plain = text.replaceAll(/[{}"]|concat:|\[|\]/g, '').replaceAll(',', ' . ');
+  return plain.length > 80 ? `${plain.slice(0, 79)}…` : plain;
+}

@@ -1,0 +1,116 @@
+/** The work of `weft show`: the fabric as a document (stable, design.md section 3) and as tables. Reads no kernel. */
+import type { Fabric, Guest, Network, Nic } from '../fabric/model.ts';
+import type { CliContext } from './context.ts';
+import { loadFabric } from './file.ts';
+import { chooseHost } from './host.ts';
+import { table } from './table.ts';
+
+/** The next hop of every guest in IPv6 (docs/architecture.md). */
+const nextHop6 = 'fe80::1';
+/** Of a network that declares none; on an uplink with less, `apply` uses that. */
+const defaultMtu = 1500;
+
+export function runShow(ctx: CliContext): void {
+  const { fabric } = loadFabric(ctx);
+  const host = chooseHost(fabric, ctx);
+  ctx.answer(showDocument(fabric, host), () => showText(fabric, host));
+}
+
+export function showDocument(fabric: Fabric, host: string): object {
+  const networks = networksByName(fabric);
+  return {
+    host,
+    hosts: fabric.hosts.map(({ name, uplink, addresses: list }) => ({
+      name,
+      ...(uplink === undefined ? {} : { uplink }),
+      addresses: list,
+    })),
+    networks: fabric.networks.map((network) => ({
+      name: network.name,
+      kind: network.kind,
+      host: network.host,
+      subnets: subnets(network),
+      gateways: gateways(network),
+      bridge: network.bridge,
+    })),
+    guests: fabric.guests.map((guest) => guestDocument(fabric, guest, networks)),
+  };
+}
+
+/** One guest as `show --json` has it. */
+export function guestDocument(fabric: Fabric, guest: Guest, networks = networksByName(fabric)): object {
+  return {
+    name: guest.name,
+    kind: guest.kind,
+    // A guest without a network is on no host in particular once there are several.
+    host: guest.host ?? null,
+    ...(guest.namespace === undefined ? {} : { namespace: guest.namespace }),
+    ...(guest.inside === undefined ? {} : { inside: guest.inside }),
+    nics: guest.nics.map((nic) => nicDocument(nic, networks.get(nic.network))),
+  };
+}
+
+function networksByName(fabric: Fabric): ReadonlyMap<string, Network> {
+  return new Map(fabric.networks.map((network) => [network.name, network]));
+}
+
+function nicDocument(nic: Nic, network: Network | undefined): object {
+  return {
+    network: nic.network,
+    interface: nic.name,
+    port: nic.port,
+    mac: nic.mac,
+    addresses: addresses(nic),
+    gateways: [
+      ...(nic.v4 !== undefined && network?.v4 ? [network.v4.gateway] : []),
+      ...(nic.v6 !== undefined && network?.v6 ? [nextHop6] : []),
+    ],
+    dns: nic.dns.length > 0 ? nic.dns : network === undefined ? [] : gateways(network),
+    mtu: network?.mtu ?? defaultMtu,
+    default: nic.default,
+  };
+}
+
+function showText(fabric: Fabric, host: string): string {
+  const parts = [
+    table(
+      ['HOST', 'UPLINK', 'ADDRESSES'],
+      fabric.hosts.map(({ name, uplink, addresses: list }) => [
+        name === host ? `${name} (this one)` : name,
+        uplink ?? 'default route',
+        list.join(' '),
+      ]),
+    ),
+    table(
+      ['NETWORK', 'KIND', 'HOST', 'SUBNETS', 'GATEWAYS', 'BRIDGE'],
+      fabric.networks.map((network) => [
+        network.name,
+        network.kind,
+        network.host,
+        subnets(network).join(' '),
+        gateways(network).join(' '),
+        network.bridge,
+      ]),
+    ),
+    table(['GUEST', 'KIND', 'NETWORK', 'PORT', 'MAC', 'ADDRESSES'], fabric.guests.flatMap(guestRows)),
+  ];
+  return parts.join('\n\n');
+}
+
+function guestRows(guest: Guest): readonly (readonly string[])[] {
+  const kind = guest.inside === undefined ? guest.kind : `inside ${guest.inside}`;
+  if (guest.nics.length === 0) return [[guest.name, kind, 'none', '', '', '']];
+  return guest.nics.map((nic) => [guest.name, kind, nic.network, nic.port, nic.mac, addresses(nic).join(' ')]);
+}
+
+function subnets({ v4, v6 }: Network): readonly string[] {
+  return [v4?.subnet, v6?.subnet].filter((subnet) => subnet !== undefined);
+}
+
+function gateways({ v4, v6 }: Network): readonly string[] {
+  return [v4?.gateway, v6?.gateway].filter((gateway) => gateway !== undefined);
+}
+
+function addresses({ v4, v6 }: Nic): readonly string[] {
+  return [v4, v6].filter((address) => address !== undefined);
+}

@@ -1,0 +1,55 @@
+/**
+ * Fabric and host facts in, host state out: everything that has to be in the kernel of one host, and nothing about how it gets there. Pure and deterministic; the
+ * result serialises to JSON as it is.
+ */
+import type { Fabric } from '../fabric/model.ts';
+import type { DnsmasqService, HostFacts, HostState, Service, Sysctl } from '../hoststate/model.ts';
+import { compileDnsmasq } from './dnsmasq.ts';
+import { insides } from './insides.ts';
+import { addresses, fdb, links, neighbors } from './links.ts';
+import { sortedBy, localNetworks, localNics } from './local-nics.ts';
+import { LOG_GROUP } from './nft-content.ts';
+import { guardTable } from './nft-guard.ts';
+import { policyTable } from './nft-policy.ts';
+import { hostPolicy } from './policy.ts';
+import type { HostPolicy } from './policy-model.ts';
+import { sysctls } from './sysctls.ts';
+
+export interface CompileOptions {
+  /** Guest of kind container to the path of the namespace it was attached with. */
+  readonly attachments?: ReadonlyMap<string, string>;
+  /** The policy of this host, when the caller has it already ({@link hostPolicy}). */
+  readonly policy?: HostPolicy;
+  /** Default: {@link compileDnsmasq}. */
+  readonly services?: (fabric: Fabric, hostName: string, facts: HostFacts) => readonly DnsmasqService[];
+}
+
+/**
+ * Where `log group` of IPv4 goes: what libpcap sets anyway when the recorder starts (NFULNL_CFG_CMD_PF_BIND, for AF_INET alone), said here so that it is put
+ * back when nothing is logged any more.
+ */
+const logTarget: Sysctl = { key: 'net/netfilter/nf_log/2', value: 'nfnetlink_log' };
+
+/** The complete desired state of `hostName`. A host that is not in the fabric, or has no networks, gets an empty one. */
+export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, options: CompileOptions = {}): HostState {
+  const attachments = options.attachments ?? new Map<string, string>();
+  const networks = localNetworks(fabric, hostName);
+  const nics = localNics(fabric, hostName);
+  const policy = options.policy ?? hostPolicy(fabric, hostName, facts, nics);
+  const tables = [policyTable(policy), guardTable(nics, attachments)].filter((table) => table !== undefined);
+  const dnsmasq = (options.services ?? compileDnsmasq)(fabric, hostName, facts);
+  const services: Service[] = [...dnsmasq, ...(policy.logs ? [{ kind: 'recorder', name: 'recorder', group: LOG_GROUP } as const] : [])];
+  return {
+    fabric: fabric.name,
+    host: hostName,
+    links: links(fabric, hostName, facts, nics, attachments),
+    addresses: addresses(networks),
+    routes: [],
+    neighbors: neighbors(nics),
+    fdb: fdb(nics, attachments),
+    sysctls: [...sysctls(networks, facts), ...(policy.logs ? [logTarget] : [])],
+    tables,
+    guests: insides(fabric, hostName, facts, nics, attachments),
+    services: sortedBy(services, (service) => service.name),
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * Bridges, ports and what hangs on them: addresses of the gateways, permanent neighbours and static forwarding entries of the
+ * guests, so that nothing on the host is ever learned from a guest.
+ */
+import type { Fabric, Network } from '../fabric/model.ts';
+import {
+  WEFT_ALIAS_PREFIX,
+  type Address,
+  type FdbEntry,
+  type HostFacts,
+  type Link,
+  type Neighbor,
+  type PortLink,
+} from '../hoststate/model.ts';
+import { sortedBy, localNetworks, type LocalNic } from './local-nics.ts';
+
+/** The IPv6 next hop of every guest, on every bridge. */
+export const GATEWAY_LINK_LOCAL = 'fe80::1';
+const ETHERNET_MTU = 1500;
+
+/** The MTU of a network: its own, else Ethernet's unless the uplink's is smaller, so that no guest sends what cannot leave. */
+export function networkMtu(network: Network, facts: HostFacts): number {
+  return network.mtu ?? Math.min(ETHERNET_MTU, facts.uplink?.mtu ?? ETHERNET_MTU);
+}
+
+/** Is there a link for this NIC now? A VM's TAP and a namespace's veth always; a container's veth only while it is attached. */
+export function hasLink(local: LocalNic, attachments: ReadonlyMap<string, string>): boolean {
+  return local.ownPort && (local.guest.kind !== 'container' || attachments.has(local.guest.name));
+}
+
+/** Bridges and ports, sorted by name. */
+export function links(
+  fabric: Fabric,
+  hostName: string,
+  facts: HostFacts,
+  nics: readonly LocalNic[],
+  attachments: ReadonlyMap<string, string>,
+): Link[] {
+  const alias = (kind: 'bridge' | 'port', name: string): string => `${WEFT_ALIAS_PREFIX}${fabric.name}:${kind}:${name}`;
+  const all: Link[] = localNetworks(fabric, hostName).map((network) => ({
+    kind: 'bridge',
+    name: network.bridge,
+    alias: alias('bridge', network.name),
+    mac: network.mac,
+    mtu: networkMtu(network, facts),
+  }));
+  for (const local of nics) {
+    if (!hasLink(local, attachments)) continue;
+    const { guest, nic, network } = local;
+    const common = {
+      name: nic.port,
+      alias: alias('port', `${guest.name}.${network.name}`),
+      bridge: network.bridge,
+      mtu: networkMtu(network, facts),
+    };
+    const port: PortLink =
+      guest.kind === 'vm'
+        ? { kind: 'tap', ...common, ...(guest.user === undefined ? {} : { owner: guest.user }) }
+        : { kind: 'veth', ...common, peer: { guest: guest.name, interface: nic.name } };
+    all.push(port);
+  }
+  return sortedBy(all, (link) => link.name);
+}
+
+/** The gateways' addresses on the bridges, sorted. */
+export function addresses(networks: readonly Network[]): Address[] {
+  const all: Address[] = [];
+  for (const { bridge, v4, v6 } of networks) {
+    if (v4) all.push({ link: bridge, address: `${v4.gateway}/${lengthOf(v4.subnet)}` });
+    if (v6) {
+      all.push({ link: bridge, address: `${v6.gateway}/${lengthOf(v6.subnet)}` });
+      all.push({ link: bridge, address: `${GATEWAY_LINK_LOCAL}/64` });
+    }
+  }
+  return sortedBy(all, (a) => `${a.link} ${a.address}`);
+}
+
+/**
+ * Where each address is, once and for all: a forged ARP reply or neighbour advertisement changes nothing. Addresses of `inside` guests lead to
+ * the outer guest's NIC. The link-local address is the one the NIC makes of its MAC.
+ */
+export function neighbors(nics: readonly LocalNic[]): Neighbor[] {
+  const all: Neighbor[] = [];
+  for (const { nic, network, ownPort, linkLocal } of nics) {
+    const link = network.bridge;
+    if (nic.v4 !== undefined) all.push({ link, address: nic.v4, mac: nic.mac });
+    if (nic.v6 !== undefined) all.push({ link, address: nic.v6, mac: nic.mac });
+    if (network.v6 && ownPort) all.push({ link, address: linkLocal, mac: nic.mac });
+  }
+  return sortedBy(all, (n) => `${n.link} ${n.address}`);
+}
+
+/** Which port each MAC is behind, sorted. */
+export function fdb(nics: readonly LocalNic[], attachments: ReadonlyMap<string, string>): FdbEntry[] {
+  const entries = nics.filter((local) => hasLink(local, attachments)).map(({ nic }) => ({ port: nic.port, mac: nic.mac }));
+  return sortedBy(entries, (entry) => `${entry.port} ${entry.mac}`);
+}
+
+/** The length of a canonical prefix text: `10.0.0.0/24` is 24. */
+export function lengthOf(subnet: string): number {
+  return Number(subnet.slice(subnet.indexOf('/') + 1));
+}

@@ -1,0 +1,166 @@
+/**
+ * `table netdev weft`: nobody forges. One base chain a port, at ingress, before anything else sees the frame; all jump to one `guard` with sets keyed by
+ * port. A whitelist: what is not known to be the guest's own is dropped, VLAN tags and unknown protocols included.
+ */
+import type { NftExpr, NftTable } from '../hoststate/nft.ts';
+import { parseIp } from '../net/ip.ts';
+import { hasLink, GATEWAY_LINK_LOCAL } from './links.ts';
+import { sortedBy, type LocalNic } from './local-nics.ts';
+import { accept, anyOf, concat, drop, goTo, iifname, is, isNot, jump, payload, raw, rule, TableParts, vmap } from './nft-words.ts';
+
+/** Offset and length, in bits after the UDP header's start, of `chaddr` in a DHCP message (RFC 2131): 8 bytes of UDP, 28 of DHCP. */
+const CHADDR = raw(288, 48);
+/** The target address of a neighbour advertisement (RFC 4861, 4.4): after 8 bytes of ICMPv6. */
+const ND_TARGET = raw(64, 128);
+/** The first 16 bits of it, whose first ten say link-local. */
+const ND_TARGET_TOP: NftExpr = { '&': [raw(64, 16), 0xffc0] };
+const LINK_LOCAL_TOP = 0xfe80;
+
+const etherSource = payload('ether', 'saddr');
+const ip4Source = payload('ip', 'saddr');
+const ip6Source = payload('ip6', 'saddr');
+const icmp6Type = payload('icmpv6', 'type');
+const sport = payload('udp', 'sport');
+const dport = payload('udp', 'dport');
+
+/** The anti-spoofing table of a host's ports; undefined without ports. `gateways` are the IPv4 addresses of the bridges. */
+export function guardTable(nics: readonly LocalNic[], attachments: ReadonlyMap<string, string>): NftTable | undefined {
+  const ports = nics.filter((local) => hasLink(local, attachments));
+  if (ports.length === 0) return undefined;
+  const parts = new TableParts();
+  guardSets(nics, parts);
+  guardChains(parts);
+  for (const { nic } of ports) {
+    parts.chain(`p_${nic.port}`, [rule(jump('guard'))], {
+      type: 'filter',
+      hook: 'ingress',
+      priority: -500,
+      policy: 'accept',
+      devices: [nic.port],
+    });
+  }
+  return {
+    family: 'netdev',
+    name: 'weft',
+    sets: sortedBy(parts.sets, (set) => set.name),
+    maps: parts.maps,
+    chains: sortedBy(parts.chains, (chain) => chain.name),
+  };
+}
+
+/** Elements of every port, also of containers that are not attached now: attaching then adds a chain and nothing else. */
+function guardSets(nics: readonly LocalNic[], parts: TableParts): void {
+  const own = nics.filter((local) => local.ownPort);
+  const gateways = new Set(nics.flatMap(({ network }) => (network.v4 ? [network.v4.gateway] : [])));
+  const ip6 = nics.flatMap(({ nic, ownPort, linkLocal }) => [
+    ...(nic.v6 === undefined ? [] : [{ port: nic.port, address: nic.v6 }]),
+    ...(ownPort ? [{ port: nic.port, address: linkLocal }] : []),
+  ]);
+  const known4 = [...gateways, ...nics.flatMap(({ nic }) => (nic.v4 === undefined ? [] : [nic.v4]))];
+  const taken = [GATEWAY_LINK_LOCAL, ...own.map(({ linkLocal }) => linkLocal)];
+
+  parts.set(
+    'port_mac',
+    ['ifname', 'ether_addr'],
+    own.map(({ nic }) => concat(nic.port, nic.mac)),
+  );
+  parts.setOf(
+    'port_chaddr',
+    [iifname, CHADDR],
+    own.map(({ nic }) => concat(nic.port, Number.parseInt(nic.mac.replaceAll(':', ''), 16))),
+  );
+  parts.set(
+    'port_ip4',
+    ['ifname', 'ipv4_addr'],
+    // 0.0.0.1 is nobody's: it keeps the set there when no guest has IPv4.
+    orNobody(
+      nics.flatMap(({ nic }) => (nic.v4 === undefined ? [] : [concat(nic.port, nic.v4)])),
+      concat('-', '0.0.0.1'),
+    ),
+  );
+  parts.set(
+    'port_ip6',
+    ['ifname', 'ipv6_addr'],
+    ip6.map(({ port, address }) => concat(port, address)),
+  );
+  parts.setOf(
+    'port_nd',
+    [iifname, ND_TARGET],
+    ip6.map(({ port, address }) => concat(port, hex(address))),
+  );
+  parts.set('known4', ['ipv4_addr'], orNobody(known4, '0.0.0.1'));
+  parts.set('all_ll6', ['ipv6_addr'], taken);
+  parts.setOf('all_nd', [ND_TARGET], taken.map(hex));
+}
+
+const orNobody = (elements: readonly NftExpr[], nobody: NftExpr): readonly NftExpr[] => (elements.length > 0 ? elements : [nobody]);
+
+function guardChains(parts: TableParts): void {
+  parts.chain('guard', [
+    rule(isNot(concat(iifname, etherSource), '@port_mac'), drop),
+    rule(
+      vmap(payload('ether', 'type'), [
+        ['ip', goTo('guard_ip4')],
+        ['arp', goTo('guard_arp')],
+        ['ip6', goTo('guard_ip6')],
+      ]),
+    ),
+    rule(drop),
+  ]);
+  parts.chain('guard_arp', [
+    rule(isNot(payload('arp', 'htype'), 1), drop),
+    rule(isNot(payload('arp', 'ptype'), 'ip'), drop),
+    rule(isNot(payload('arp', 'hlen'), 6), drop),
+    rule(isNot(payload('arp', 'plen'), 4), drop),
+    rule(isNot(concat(iifname, payload('arp', 'saddr ether')), '@port_mac'), drop),
+    rule(is(payload('arp', 'operation'), 'reply'), is(concat(iifname, payload('arp', 'saddr ip')), '@port_ip4'), accept),
+    rule(isNot(payload('arp', 'operation'), 'request'), drop),
+    // The bridge answers for its guests: asked for an address that is nobody's it would answer too.
+    rule(isNot(payload('arp', 'daddr ip'), '@known4'), drop),
+    rule(is(concat(iifname, payload('arp', 'saddr ip')), '@port_ip4'), accept),
+    // RFC 5227: an address probe.
+    rule(is(payload('arp', 'saddr ip'), '0.0.0.0'), accept),
+    rule(drop),
+  ]);
+  parts.chain('guard_ip4', [
+    rule(is(dport, 67), goTo('guard_dhcp')),
+    rule(is(sport, 67), drop),
+    rule(is(concat(iifname, ip4Source), '@port_ip4'), accept),
+    rule(drop),
+  ]);
+  // A client may only speak of its own hardware address, or it could release another's lease.
+  parts.chain('guard_dhcp', [
+    rule(isNot(sport, 68), drop),
+    // Asked for, not against: of a fragment too short to hold it, neither would match.
+    rule(is(concat(iifname, CHADDR), '@port_chaddr'), is(ip4Source, '0.0.0.0'), accept),
+    rule(is(concat(iifname, CHADDR), '@port_chaddr'), is(concat(iifname, ip4Source), '@port_ip4'), accept),
+    rule(drop),
+  ]);
+  parts.chain('guard_ip6', [
+    rule(is(icmp6Type, anyOf('nd-router-advert', 'nd-redirect')), drop),
+    rule(is(sport, 547), drop),
+    rule(
+      is(ip6Source, '::'),
+      is(icmp6Type, anyOf('mld-listener-report', 'nd-router-solicit', 'nd-neighbor-solicit', 'mld2-listener-report')),
+      accept,
+    ),
+    rule(is(concat(iifname, ip6Source), '@port_ip6'), goTo('guard_nd')),
+    // RFC 7217 and 8981: other link-local addresses than the one made of the MAC pass, unless they are another port's or the gateway's.
+    rule(isNot(ip6Source, { prefix: { addr: 'fe80::', len: 10 } }), drop),
+    rule(is(ip6Source, '@all_ll6'), drop),
+    rule(goTo('guard_nd')),
+  ]);
+  parts.chain('guard_nd', [rule(is(icmp6Type, 'nd-neighbor-advert'), goTo('guard_na')), rule(accept)]);
+  parts.chain('guard_na', [
+    rule(is(concat(iifname, ND_TARGET), '@port_nd'), accept),
+    rule(isNot(ND_TARGET_TOP, LINK_LOCAL_TOP), drop),
+    rule(is(ND_TARGET, '@all_nd'), drop),
+    rule(accept),
+  ]);
+}
+
+/** 128 bits as nft writes a raw field: `0xfd00…`. */
+function hex(address: string): string {
+  const digits = (parseIp(address)?.words ?? []).map((word) => word.toString(16).padStart(8, '0')).join('');
+  return `0x${digits.replace(/^0+(?=.)/, '')}`;
+}

@@ -1,0 +1,72 @@
+/**
+ * Prints the policy of a host as `table inet weft`. Base chains and their rules depend on the kinds of networks and rules there are, not on how many:
+ * what differs between guests is elements of hash sets and verdict maps, and chains shared by content (kernel.md: the cost per packet stays flat).
+ */
+import type { NftTable } from '../hoststate/nft.ts';
+import { sortedBy } from './local-nics.ts';
+import { forwardChains, inputChains, outputChains } from './nft-chains.ts';
+import { policyLookups } from './nft-lookups.ts';
+import { natChains } from './nft-nat.ts';
+import { concat, families, prefixExpr, TableParts, words } from './nft-words.ts';
+import type { HostPolicy } from './policy-model.ts';
+import { familyOf } from './prefixes.ts';
+
+/** The policy and NAT table of a host; undefined for a host without networks. */
+export function policyTable(policy: HostPolicy): NftTable | undefined {
+  if (policy.networks.length === 0) return undefined;
+  const parts = new TableParts();
+  interfaceSets(policy, parts);
+  addressSets(policy, parts);
+  const lookups = policyLookups(policy, parts);
+  forwardChains(policy, parts, lookups);
+  inputChains(policy, parts, lookups);
+  outputChains(policy, parts, lookups);
+  natChains(policy, parts);
+  return {
+    family: 'inet',
+    name: 'weft',
+    sets: sortedBy(parts.sets, (set) => set.name),
+    maps: sortedBy(parts.maps, (map) => map.name),
+    chains: sortedBy(parts.chains, (chain) => chain.name),
+  };
+}
+
+/** `ours`: all bridges; `inner`: with the loopback; `bridges`: those with a policy; `isolated`; `from_host`: where the host may connect by default. */
+function interfaceSets({ networks }: HostPolicy, parts: TableParts): void {
+  const names = (of: HostPolicy['networks']): string[] => of.map((network) => network.bridge);
+  const filtered = networks.filter((network) => network.filtered);
+  parts.set('ours', ['ifname'], names(networks));
+  parts.set('inner', ['ifname'], ['lo', ...names(networks)]);
+  parts.set('bridges', ['ifname'], names(filtered));
+  parts.set('isolated', ['ifname'], names(networks.filter((network) => network.isolated)));
+  parts.set('from_host', ['ifname'], names(filtered.filter((network) => network.fromHost)));
+}
+
+function addressSets({ networks, elsewhere, notInternet, endpoints }: HostPolicy, parts: TableParts): void {
+  for (const family of families) {
+    const { suffix, type } = words[family];
+    const own = (text: string): boolean => familyOf(text) === family;
+    const gateways = networks.flatMap(({ bridge, gateways: all }) => all.filter(own).map((gateway) => ({ bridge, gateway })));
+    parts.set(
+      `gateway${suffix}`,
+      ['ifname', type],
+      gateways.map(({ bridge, gateway }) => concat(bridge, gateway)),
+    );
+    parts.set(
+      `gateways${suffix}`,
+      [type],
+      gateways.filter(({ gateway }) => !gateway.startsWith('fe80:')).map(({ gateway }) => gateway),
+    );
+    parts.set(`not_internet${suffix}`, [type], notInternet.filter(own).map(prefixExpr), true);
+    parts.set(`elsewhere${suffix}`, [type], elsewhere.filter(own).map(prefixExpr), true);
+    parts.set(`subnets${suffix}`, [type], [...networks.flatMap((n) => n.subnets), ...elsewhere].filter(own).map(prefixExpr), true);
+    const keptIn = networks.flatMap((network) => network.keptIn).filter(own);
+    parts.set(`kept_in${suffix}`, [type], keptIn.map(prefixExpr), true);
+    const logged = [...endpoints.values()].filter((endpoint) => endpoint.logDropped && endpoint.family === family);
+    parts.set(
+      `log_dropped${suffix}`,
+      [type],
+      logged.map((endpoint) => endpoint.address),
+    );
+  }
+}

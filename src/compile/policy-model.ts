@@ -1,0 +1,83 @@
+/**
+ * The policy of one host as plain data: for every guest address, what may be said to it and what it may say. `nft-policy.ts` prints this into
+ * nftables, `judge.ts` interprets it: two readers of the same data, compared with real packets in test/policy.
+ */
+import type { Ports } from '../config/flow.ts';
+import type { Family } from '../net/ip.ts';
+
+/** The other side of an entry. Texts are canonical and all of the entry's family. */
+export type Peer =
+  | { readonly kind: 'addresses'; readonly addresses: ReadonlySet<string> }
+  | { readonly kind: 'prefix'; readonly prefix: string }
+  | { readonly kind: 'any' }
+  /** Every address that is in none of {@link HostPolicy.notInternet}. */
+  | { readonly kind: 'internet' };
+
+/** One thing a rule says of one guest address. The same object stands at every address that shares it. */
+export interface Entry {
+  readonly peer: Peer;
+  readonly ports: Ports;
+  readonly log: boolean;
+  /** Id of the rule in the file; `egress` for the default of that name. */
+  readonly ruleId: string;
+}
+
+/**
+ * `from`: forwarded to the guest, the peer is the source. `to`: forwarded from the guest, the peer is the destination.
+ * `toHost`: from the guest to the host itself, the peer is the host's address. `fromHost`: from the host, the peer is its own address.
+ */
+export type Direction = 'from' | 'to' | 'toHost' | 'fromHost';
+/** Block is asked first. */
+export type Layer = 'block' | 'allow';
+
+/** One address of one NIC of a guest on this host. */
+export interface Endpoint {
+  readonly address: string;
+  readonly family: Family;
+  readonly guest: string;
+  readonly network: PolicyNetwork;
+  /** Of the port it is behind. */
+  readonly mac: string;
+  /** EUI-64, of an IPv6 address at a port of its own. Behind another guest's port (`inside`) the link-local address is that guest's. */
+  readonly linkLocal?: string;
+  readonly logDropped: boolean;
+  /** In the order of the rules. */
+  readonly block: Readonly<Record<Direction, readonly Entry[]>>;
+  readonly allow: Readonly<Record<Direction, readonly Entry[]>>;
+}
+
+export interface PolicyNetwork {
+  readonly name: string;
+  readonly bridge: string;
+  readonly isolated: boolean;
+  /** False: `filter: off`. */
+  readonly filtered: boolean;
+  readonly fromHost: boolean;
+  readonly subnets: readonly string[];
+  /**
+   * Those whose addresses must not be seen outside: all but the global IPv6 ones of a nat network. From outside they are reached by destination NAT only, since
+   * the replies could not leave.
+   */
+  readonly keptIn: readonly string[];
+  /** The host's addresses on the bridge, fe80::1 included. */
+  readonly gateways: readonly string[];
+  readonly snat?: string;
+}
+
+export interface HostPolicy {
+  readonly host: string;
+  readonly uplink?: string;
+  readonly networks: readonly PolicyNetwork[];
+  /** Subnets of networks on other hosts: nothing from there is let in, nor is it internet. */
+  readonly elsewhere: readonly string[];
+  /** No prefix within another. */
+  readonly notInternet: readonly string[];
+  /** By address, in the file's order. */
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  /** EUI-64 link-local address to the v6 endpoint of the same NIC. */
+  readonly linkLocals: ReadonlyMap<string, Endpoint>;
+  /** Something on this host goes to the log. */
+  readonly logs: boolean;
+  /** Families whose forwarding Weft switched on: what is neither from nor to a bridge of Weft is then dropped. */
+  readonly guardsForwarding: { readonly v4: boolean; readonly v6: boolean };
+}

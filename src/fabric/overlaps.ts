@@ -1,0 +1,76 @@
+/**
+ * No two networks share addresses, also across hosts: guests of all of them have to tell each other apart, and a link
+ * between the hosts must be able to route them. Nor does a network hold an address of a host.
+ */
+import { compareIp, formatPrefix, parseIp, prefixContains, prefixesOverlap } from '../net/ip.ts';
+import type { Prefix } from '../net/ip.ts';
+import type { HostDraft, NetworkDraft } from './drafts.ts';
+import { value } from './problems.ts';
+import type { Place, Problems } from './problems.ts';
+
+interface Claim {
+  readonly owner: string;
+  readonly prefix: Prefix;
+  readonly at: Place;
+}
+
+export interface NamedPrefix {
+  readonly name: string;
+  readonly prefix: Prefix;
+  readonly at: Place;
+}
+
+/** Reports `subnet-overlap` once for each subnet that overlaps an earlier one or holds an address of a host. */
+export function checkOverlaps(
+  networks: readonly NetworkDraft[],
+  links: readonly NamedPrefix[],
+  hosts: readonly HostDraft[],
+  problems: Problems,
+): void {
+  const claims: Claim[] = [];
+  for (const network of networks) {
+    if (network.entry.kind !== 'nat' && network.entry.kind !== 'isolated') continue;
+    const texts = network.entry.subnet;
+    for (const plan of [network.v4, network.v6]) {
+      if (!plan) continue;
+      const i = Math.max(0, texts.indexOf(plan.subnet));
+      claims.push({ owner: `the network \`${network.name}\``, prefix: plan.prefix, at: value('networks', network.name, 'subnet', i) });
+    }
+  }
+  for (const link of links) claims.push({ owner: `the link \`${link.name}\``, prefix: link.prefix, at: link.at });
+  reportOverlaps(claims, problems);
+  for (const host of hosts) {
+    for (const [i, text] of host.addresses.entries()) {
+      const ip = parseIp(text);
+      const claim = ip && claims.find((c) => prefixContains(c.prefix, ip));
+      if (!claim) continue;
+      problems.error(
+        'subnet-overlap',
+        claim.at,
+        `${claim.owner} takes ${formatPrefix(claim.prefix)}, which holds ${text}, an address of the host \`${host.name}\`; choose another subnet.`,
+        { message: `the host's address is here`, at: value('hosts', host.name, 'address', i) },
+      );
+    }
+  }
+}
+
+/** Sorted by address, a prefix can only overlap the widest one before it that has not ended yet: prefixes nest or are apart. */
+function reportOverlaps(claims: readonly Claim[], problems: Problems): void {
+  const order = new Map(claims.map((claim, i) => [claim, i]));
+  const sorted = claims.toSorted((a, b) => compareIp(a.prefix, b.prefix) || a.prefix.length - b.prefix.length);
+  let open: Claim | undefined;
+  for (const claim of sorted) {
+    if (!open || !prefixesOverlap(open.prefix, claim.prefix)) {
+      open = claim;
+      continue;
+    }
+    // The one further down the file is told to move.
+    const [first, second] = (order.get(open) ?? 0) < (order.get(claim) ?? 0) ? [open, claim] : [claim, open];
+    problems.error(
+      'subnet-overlap',
+      second.at,
+      `the subnet ${formatPrefix(second.prefix)} of ${second.owner} overlaps ${formatPrefix(first.prefix)} of ${first.owner}; choose one that shares no address with it.`,
+      { message: `${first.owner} is here`, at: first.at },
+    );
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * The host state: the complete kernel state of one host that is Weft's, desired or observed, as plain readonly data; the one
+ * intermediate representation between compiler, planner, prover and kernel. Only what Weft owns is here: its links (known by
+ * their alias), what hangs on them, its nftables tables, the sysctls it sets, its services. Serialises to JSON as it is.
+ */
+import type { NftTable } from './nft.ts';
+
+/** Route protocol number of everything Weft adds itself (`ip route … proto 87`). */
+export const WEFT_PROTOCOL = 87;
+/** Link group of Weft's ports, so that many leave with one `ip link del group`. */
+export const WEFT_LINK_GROUP = 22359;
+/** Aliases of Weft's links begin with this: `weft:<fabric>:<bridge|port>:<name>`. */
+export const WEFT_ALIAS_PREFIX = 'weft:';
+
+export interface HostState {
+  readonly fabric: string;
+  readonly host: string;
+  /** Sorted by name. */
+  readonly links: readonly Link[];
+  /** Addresses on Weft's bridges. Sorted. */
+  readonly addresses: readonly Address[];
+  /** Routes of protocol {@link WEFT_PROTOCOL} in the host's namespace. Sorted. */
+  readonly routes: readonly Route[];
+  /** Permanent neighbour entries of guests on Weft's bridges. Sorted. */
+  readonly neighbors: readonly Neighbor[];
+  /** Static forwarding entries of guests' MACs on their ports. Sorted. */
+  readonly fdb: readonly FdbEntry[];
+  /** In the order in which they have to be set. */
+  readonly sysctls: readonly Sysctl[];
+  /** `inet weft` and `netdev weft` (as far as there is anything in them). */
+  readonly tables: readonly NftTable[];
+  /** The inside of guests that Weft configures: kind namespace, and attached containers. Sorted by guest. */
+  readonly guests: readonly GuestSide[];
+  /** Long-running programs. Sorted by name. */
+  readonly services: readonly Service[];
+}
+
+export type Link = BridgeLink | PortLink;
+
+export interface BridgeLink {
+  readonly kind: 'bridge';
+  readonly name: string;
+  readonly alias: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** Only ever observed: what is not as Weft sets it up (`down`, `stp`, `multicast snooping`). Absent when all is right. */
+  readonly deviations?: readonly string[];
+}
+
+export interface PortLink {
+  readonly kind: 'tap' | 'veth';
+  readonly name: string;
+  readonly alias: string;
+  /** Name of the bridge. The port is isolated, does not learn, and is not flooded with unknown unicast. */
+  readonly bridge: string;
+  readonly mtu: number;
+  /** TAP: user name that may open it. */
+  readonly owner?: string;
+  /** veth: key into {@link HostState.guests} and the interface's name there. */
+  readonly peer?: { readonly guest: string; readonly interface: string };
+  /** Only ever observed: what is not as Weft sets it up (`down`, `not isolated`, `learning`, `flooded`). Absent when all is right. */
+  readonly deviations?: readonly string[];
+}
+
+export interface Address {
+  readonly link: string;
+  /** `10.0.105.254/24`, `fe80::1/64`. */
+  readonly address: string;
+}
+
+export interface Route {
+  readonly prefix: string;
+  readonly link: string;
+  readonly via?: string;
+  readonly metric?: number;
+}
+
+export interface Neighbor {
+  readonly link: string;
+  readonly address: string;
+  readonly mac: string;
+}
+
+export interface FdbEntry {
+  readonly port: string;
+  readonly mac: string;
+}
+
+export interface Sysctl {
+  /** Path under /proc/sys with slashes: `net/ipv4/conf/br-internal/proxy_arp_pvlan`. */
+  readonly key: string;
+  readonly value: string;
+  /** The link it belongs to and vanishes with; undefined: a setting of the host itself, whose old value is kept and restored. */
+  readonly link?: string;
+}
+
+export interface GuestSide {
+  readonly guest: string;
+  /** `made`: Weft makes /run/netns/<namespace>; `attached`: somebody else's namespace, by path. */
+  readonly netns: { readonly kind: 'made'; readonly namespace: string } | { readonly kind: 'attached'; readonly path: string };
+  readonly interfaces: readonly GuestInterface[];
+  /** Content of /etc/netns/<namespace>/resolv.conf; only for `made`. */
+  readonly resolvConf?: string;
+  /** Set inside the guest's namespace, keys as in {@link Sysctl}. */
+  readonly sysctls: readonly Sysctl[];
+}
+
+export interface GuestInterface {
+  readonly name: string;
+  readonly port: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** `10.0.105.20/24`, `fd00:105::20/128`. */
+  readonly addresses: readonly string[];
+  readonly routes: readonly { readonly prefix: string; readonly via?: string }[];
+}
+
+export type Service = DnsmasqService | RecorderService;
+
+/** One dnsmasq per network, answering on that network's bridge only. */
+export interface DnsmasqService {
+  readonly kind: 'dnsmasq';
+  /** `dnsmasq-<network>`; also its directory under `<run-dir>/services/`. */
+  readonly name: string;
+  readonly network: string;
+  /** A change here needs a restart. Path placeholders: `@DIR@` is the service's own directory, `@NAMES@` the shared names directory. */
+  readonly config: string;
+  /** Files read again without a restart: path relative to the service's directory to content (`dhcp/hosts`). */
+  readonly files: Readonly<Record<string, string>>;
+  /** Shared by all instances: content of `<run-dir>/names/hosts`. The same text in every service of a host. */
+  readonly names: string;
+  /** Routing domain for systemd-resolved, where it runs: domains (`~weft.internal`, reverse zones) and the server's address on this bridge. */
+  readonly resolved?: { readonly link: string; readonly servers: readonly string[]; readonly domains: readonly string[] };
+}
+
+/** Keeps what `log` rules send to an nflog group in a ring of capture files, for `weft logs`. Only when something is logged. */
+export interface RecorderService {
+  readonly kind: 'recorder';
+  readonly name: 'recorder';
+  readonly group: number;
+}
+
+/** What the compiler has to know of the host it compiles for. Must not depend on what Weft itself has set there. */
+export interface HostFacts {
+  readonly uplink?: {
+    readonly name: string;
+    readonly mtu: number;
+    /** `203.0.113.10/24`, global scope, both families. */
+    readonly addresses: readonly string[];
+    /** There is an IPv6 default route. */
+    readonly v6: boolean;
+  };
+  /** Forwarding was already on before Weft (`net.ipv4.conf.all.forwarding`, `net.ipv6.conf.all.forwarding`). */
+  readonly forwarding: { readonly v4: boolean; readonly v6: boolean };
+  /** Interfaces, not Weft's, that accept router advertisements now (accept_ra 1 and not forwarding), and would stop when v6 forwarding comes on. */
+  readonly acceptRa: readonly string[];
+  /** Networks and addresses the host already has, not Weft's: for the collision check at plan time. */
+  readonly routes: readonly { readonly prefix: string; readonly link: string }[];
+  readonly features: KernelFeatures;
+}
+
+export interface KernelFeatures {
+  /** net.ipv6.conf.*.force_forwarding exists (Linux 6.17). */
+  readonly forceForwarding: boolean;
+}

@@ -1,0 +1,111 @@
+/** Reads `ip -j -d link` (ip-link(8)) into typed links, and tells which of them are Weft's, by their alias. */
+import { isRecord, text } from './nft-json.ts';
+import { WEFT_ALIAS_PREFIX, WEFT_LINK_GROUP } from './model.ts';
+import type { Link } from './model.ts';
+
+/** Any link of the host. */
+export interface SeenLink {
+  readonly index: number;
+  readonly name: string;
+  /** `bridge`, `veth`, `tun`, …; undefined for hardware and loopback. */
+  readonly kind?: string;
+  readonly alias?: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** Set up by the administrator; says nothing of a carrier. */
+  readonly up: boolean;
+  /** `default`, or a number as text. */
+  readonly group: string;
+  readonly master?: string;
+  /** A TAP's owner: a user's name, or a number as text where there is no such user. */
+  readonly owner?: string;
+  /** What ip -d says of the kind (`info_data`) and of the bridge port (`info_slave_data`). */
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly port: Readonly<Record<string, unknown>>;
+}
+
+/** All links, in the kernel's order. What is no list of links gives none. */
+export function readLinks(json: unknown): SeenLink[] {
+  return (Array.isArray(json) ? json : []).filter(isRecord).flatMap((link): SeenLink[] => {
+    const name = text(link['ifname']);
+    if (name === '') return [];
+    const info = isRecord(link['linkinfo']) ? link['linkinfo'] : {};
+    const details = isRecord(info['info_data']) ? info['info_data'] : {};
+    const owner = details['user'];
+    return [
+      {
+        index: typeof link['ifindex'] === 'number' ? link['ifindex'] : 0,
+        name,
+        ...optional('kind', info['info_kind']),
+        ...optional('alias', link['ifalias']),
+        mac: text(link['address']),
+        mtu: typeof link['mtu'] === 'number' ? link['mtu'] : 0,
+        up: Array.isArray(link['flags']) && link['flags'].includes('UP'),
+        group: text(link['group']),
+        ...optional('master', link['master']),
+        ...optional('owner', typeof owner === 'number' ? String(owner) : owner),
+        details,
+        port: isRecord(info['info_slave_data']) ? info['info_slave_data'] : {},
+      },
+    ];
+  });
+}
+
+/** True for a link that Weft made. */
+export function isOwnLink(link: SeenLink): boolean {
+  return link.alias?.startsWith(WEFT_ALIAS_PREFIX) ?? false;
+}
+
+/**
+ * Weft's links as a host state has them, sorted by name. `peer` of a veth is not there: what is inside another namespace cannot
+ * be seen from here, and the alias names only the port.
+ */
+export function ownLinks(links: readonly SeenLink[]): Link[] {
+  return links
+    .filter(isOwnLink)
+    .flatMap((link) => ownLink(link) ?? [])
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function ownLink(link: SeenLink): Link | undefined {
+  const { name, mtu, mac } = link;
+  const alias = link.alias ?? '';
+  if (link.kind === 'bridge') return { kind: 'bridge', name, alias, mac, mtu, ...deviations(bridgeDeviations(link)) };
+  const kind = link.kind === 'veth' ? 'veth' : link.kind === 'tun' && link.details['type'] === 'tap' ? 'tap' : undefined;
+  if (!kind) return undefined;
+  const owner = kind === 'tap' && link.owner !== undefined ? { owner: link.owner } : {};
+  return { kind, name, alias, bridge: link.master ?? '', mtu, ...owner, ...deviations(portDeviations(link)) };
+}
+
+/** Moved to the group in which links are deleted (plan/link-lines.ts), and then not deleted: the next deletion would take it along. */
+const isDoomed = ({ group }: SeenLink): boolean => group === String(WEFT_LINK_GROUP + 1);
+
+function bridgeDeviations(link: SeenLink): string[] {
+  const { up, details } = link;
+  return [
+    ...(up ? [] : ['down']),
+    ...(isDoomed(link) ? ['about to be deleted'] : []),
+    ...(details['stp_state'] === 1 ? ['stp'] : []),
+    ...(details['mcast_snooping'] === 1 ? ['multicast snooping'] : []),
+  ];
+}
+
+function portDeviations(link: SeenLink): string[] {
+  const { up, port, master } = link;
+  const found = up ? [] : ['down'];
+  if (isDoomed(link)) found.push('about to be deleted');
+  if (master === undefined) return found;
+  if (port['isolated'] !== true) found.push('not isolated');
+  if (port['learning'] !== false) found.push('learning');
+  if (port['flood'] !== false) found.push('flooded');
+  return found;
+}
+
+function deviations(found: readonly string[]): { readonly deviations?: readonly string[] } {
+  return found.length === 0 ? {} : { deviations: found };
+}
+
+function optional<K extends string>(key: K, value: unknown): { readonly [P in K]?: string } {
+  // A computed key of a generic type is widened by the compiler; the value is what the return type says.
+  return typeof value === 'string' ? ({ [key]: value } as { readonly [P in K]?: string }) : {};
+}

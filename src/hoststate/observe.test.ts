@@ -1,0 +1,104 @@
+/** The readers of iproute2's JSON, on output recorded with iproute2 6.1 (observe.fixture.json): a bridge, a TAP and a veth of Weft's. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { ownRoutes, readAddresses, readFdb, readNeighbors, readRoutes } from './observe-addresses.ts';
+import { isOwnLink, ownLinks, readLinks } from './observe-links.ts';
+import { isRecord } from './nft-json.ts';
+
+const recorded: unknown = JSON.parse(readFileSync(new URL('observe.fixture.json', import.meta.url), 'utf8'));
+assert(isRecord(recorded));
+const own = (name: string): boolean => name === 'br-int' || name === 'w-a' || name === 'w-b';
+
+test('links are known by their alias, with what is wrong with them', () => {
+  const links = readLinks(recorded['links']);
+  assert.deepEqual(
+    links.map((link) => [link.name, isOwnLink(link)]),
+    [
+      ['lo', false],
+      ['br-int', true],
+      ['w-a', true],
+      ['w-b', true],
+    ],
+  );
+  assert.deepEqual(ownLinks(links), [
+    { kind: 'bridge', name: 'br-int', alias: 'weft:demo:bridge:internal', mac: '02:00:00:00:00:01', mtu: 1400 },
+    { kind: 'tap', name: 'w-a', alias: 'weft:demo:port:a', bridge: 'br-int', mtu: 1400, owner: 'nobody', deviations: ['down'] },
+    {
+      kind: 'veth',
+      name: 'w-b',
+      alias: 'weft:demo:port:b',
+      bridge: 'br-int',
+      mtu: 1500,
+      deviations: ['not isolated', 'learning', 'flooded'],
+    },
+  ]);
+  assert.equal(links[2]?.group, '22359');
+});
+
+test('addresses with their scope', () => {
+  assert.deepEqual(
+    readAddresses(recorded['addresses']).map(({ link, address, scope }) => `${link} ${address} ${scope}`),
+    ['lo 127.0.0.1/8 host', 'lo ::1/128 host', 'br-int 10.0.105.254/24 global', 'br-int fd00:105::1/64 global', 'br-int fe80::1/64 link'],
+  );
+});
+
+test("routes: Weft's own by protocol, host routes in full length, default routes by family", () => {
+  const routes = [...readRoutes(recorded['routes4']), ...readRoutes(recorded['routes6'])];
+  assert.deepEqual(ownRoutes(routes), [
+    { prefix: '10.3.0.0/24', link: 'br-int', via: '10.0.105.5' },
+    { prefix: 'fd00:106::/64', link: 'br-int' },
+  ]);
+  assert(routes.some((route) => route.prefix === '127.0.0.1/32' && route.type === 'local' && route.table === 'local'));
+  assert(routes.some((route) => route.prefix === '::1/128'));
+  const defaults = readRoutes([
+    { dst: 'default', gateway: '192.0.2.1', dev: 'eth0', protocol: 'dhcp', metric: 100, flags: [] },
+    { dst: 'default', gateway: 'fe80::1', dev: 'eth0', protocol: 'ra', metric: 1024, flags: [], pref: 'medium' },
+    { dst: 'default', via: { family: 'inet6', host: 'fe80::2' }, dev: 'eth1', flags: [] },
+    { type: 'unreachable', dst: 'default', metric: 4278198272, protocol: 'static', flags: [], pref: 'medium' },
+    {
+      dst: '10.0.0.0/8',
+      nexthops: [
+        { gateway: '10.1.1.1', dev: 'a' },
+        { gateway: '10.1.1.2', dev: 'b' },
+      ],
+    },
+  ]);
+  assert.deepEqual(
+    defaults.map(({ prefix, link, via, metric, type }) => [prefix, link, via, metric, type]),
+    [
+      ['0.0.0.0/0', 'eth0', '192.0.2.1', 100, 'unicast'],
+      ['::/0', 'eth0', 'fe80::1', undefined, 'unicast'],
+      ['::/0', 'eth1', 'fe80::2', undefined, 'unicast'],
+      ['::/0', undefined, undefined, 4278198272, 'unreachable'],
+      ['10.0.0.0/8', 'a', '10.1.1.1', undefined, 'unicast'],
+      ['10.0.0.0/8', 'b', '10.1.1.2', undefined, 'unicast'],
+    ],
+  );
+});
+
+test('permanent neighbours and static forwarding entries, of own links only', () => {
+  assert.deepEqual(readNeighbors(recorded['neighbors'], own), [
+    { link: 'br-int', address: '10.0.105.20', mac: '02:00:00:00:00:20' },
+    { link: 'br-int', address: 'fd00:105::20', mac: '02:00:00:00:00:20' },
+  ]);
+  assert.deepEqual(
+    readNeighbors(recorded['neighbors'], () => false),
+    [],
+  );
+  assert.deepEqual(readFdb(recorded['fdb'], own), [{ port: 'w-a', mac: '02:00:00:00:00:20' }]);
+  assert.deepEqual(
+    readFdb(recorded['fdb'], () => false),
+    [],
+  );
+});
+
+test('what is no output of ip gives nothing', () => {
+  for (const rubbish of [undefined, null, 3, {}, [null], [{}], [{ ifname: 3, addr_info: [{}], linkinfo: 'x' }]]) {
+    assert.deepEqual(readLinks(rubbish), []);
+    assert.deepEqual(readAddresses(rubbish), []);
+    assert.deepEqual(readRoutes(rubbish), []);
+    assert.deepEqual(readNeighbors(rubbish, own), []);
+    assert.deepEqual(readFdb(rubbish, own), []);
+  }
+});

@@ -1,0 +1,83 @@
+/** What the compiler has to know of a host before Weft: its uplink, whether it forwards, what networks it already has. Changes nothing. */
+import type { HostFacts } from '../hoststate/model.ts';
+import { WEFT_PROTOCOL } from '../hoststate/model.ts';
+import { readAddresses, readRoutes } from '../hoststate/observe-addresses.ts';
+import type { SeenRoute } from '../hoststate/observe-addresses.ts';
+import { isOwnLink, readLinks } from '../hoststate/observe-links.ts';
+import { runJson } from './json.ts';
+import type { Kernel } from './kernel.ts';
+import { readSysctls } from './sysctls.ts';
+
+/**
+ * Reads the facts. `uplink` names the interface to the outer network; by default the one of the default route with the lowest metric,
+ * IPv4 before IPv6. No such interface: `facts.uplink` is undefined. Settings are as they are now, also where Weft has set them.
+ */
+export async function readFacts(kernel: Kernel, uplink?: string): Promise<HostFacts> {
+  // By family: without one, ip lists every link, addresses or not.
+  const [links, addresses4, addresses6, routes] = await Promise.all([
+    runJson(kernel, 'ip', ['-j', 'link', 'show']).then(readLinks),
+    runJson(kernel, 'ip', ['-j', '-4', 'addr', 'show']).then(readAddresses),
+    runJson(kernel, 'ip', ['-j', '-6', 'addr', 'show']).then(readAddresses),
+    runJson(kernel, 'ip', ['-j', 'route', 'show', 'table', 'all']).then(readRoutes),
+  ]);
+  const addresses = [...addresses4, ...addresses6];
+  const own = new Set(links.filter(isOwnLink).map(({ name }) => name));
+  const others = links.filter(({ name }) => name !== 'lo' && !own.has(name)).map(({ name }) => name);
+  const raKeys = (name: string): readonly string[] =>
+    ['accept_ra', 'forwarding', 'disable_ipv6'].map((leaf) => `net/ipv6/conf/${name}/${leaf}`);
+  const values = await readSysctls(kernel, [forwarding4, forwarding6, forceForwarding, ...others.filter(isSysctlName).flatMap(raKeys)]);
+  const acceptsRa = (name: string): boolean =>
+    raKeys(name)
+      .map((key) => values.get(key))
+      .join(' ') === '1 0 0';
+
+  const name = uplink ?? defaultRouteLink(routes);
+  const link = links.find((candidate) => candidate.name === name);
+  return {
+    ...(link === undefined
+      ? {}
+      : {
+          uplink: {
+            name: link.name,
+            mtu: link.mtu,
+            addresses: addresses
+              .filter((entry) => entry.link === link.name && entry.scope === 'global' && !entry.temporary)
+              .map(({ address }) => address),
+            v6: routes.some((route) => route.prefix === '::/0' && route.type === 'unicast' && route.table === 'main'),
+          },
+        }),
+    forwarding: { v4: values.get(forwarding4) === '1', v6: values.get(forwarding6) === '1' },
+    acceptRa: others.filter(acceptsRa).sort(),
+    routes: foreignRoutes(routes, own),
+    features: { forceForwarding: values.has(forceForwarding) },
+  };
+}
+
+const forwarding4 = 'net/ipv4/conf/all/forwarding';
+const forwarding6 = 'net/ipv6/conf/all/forwarding';
+const forceForwarding = 'net/ipv6/conf/all/force_forwarding';
+
+/** Interface names may hold characters that Weft's sysctl keys do not; such an interface is left alone. */
+function isSysctlName(name: string): boolean {
+  return /^[A-Za-z0-9_.@:+-]+$/.test(name);
+}
+
+function defaultRouteLink(routes: readonly SeenRoute[]): string | undefined {
+  const best = (prefix: string): SeenRoute | undefined =>
+    routes
+      .filter((route) => route.prefix === prefix && route.table === 'main' && route.type === 'unicast' && route.link !== undefined)
+      .sort((a, b) => (a.metric ?? 0) - (b.metric ?? 0))[0];
+  return (best('0.0.0.0/0') ?? best('::/0'))?.link;
+}
+
+/** Networks and addresses a subnet could collide with: no default routes, no loopback, link-local, multicast or broadcast, nothing of Weft's. */
+function foreignRoutes(routes: readonly SeenRoute[], own: ReadonlySet<string>): { prefix: string; link: string }[] {
+  const found = new Map<string, { prefix: string; link: string }>();
+  for (const { prefix, link, type, protocol } of routes) {
+    if (link === undefined || link === 'lo' || own.has(link) || protocol === String(WEFT_PROTOCOL)) continue;
+    if (type !== 'unicast' && type !== 'local') continue;
+    if (prefix.endsWith('/0') || /^(fe80:|ff|127\.|169\.254\.|22[4-9]\.|23\d\.)/.test(prefix)) continue;
+    found.set(`${prefix} ${link}`, { prefix, link });
+  }
+  return [...found.values()].sort((a, b) => (`${a.prefix} ${a.link}` < `${b.prefix} ${b.link}` ? -1 : 1));
+}

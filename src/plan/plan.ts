@@ -1,0 +1,355 @@
+/**
+ * Two host states in, ordered steps out. The order is what keeps "never open in between" (design.md 5.3): whatever leaves goes
+ * down before its rules leave, whatever comes goes up after its rules are in, and forwarding is on only while rules stand.
+ */
+import { WEFT_LINK_GROUP } from '../hoststate/model.ts';
+import type { BridgeLink, FdbEntry, GuestSide, HostState, Link, Neighbor, PortLink, Service, Sysctl } from '../hoststate/model.ts';
+import { difference, sameJson, type KeyedDifference } from './keyed.ts';
+import {
+  addressLine,
+  adjustBridge,
+  createBridge,
+  createPort,
+  deleteLinks,
+  enslavePort,
+  fdbLine,
+  linkDown,
+  linkUp,
+  neighborLine,
+  routeLine,
+} from './link-lines.ts';
+import { nftDifference } from './nft-difference.ts';
+import type { Change, Plan, Step } from './steps.ts';
+
+/** A host on which Weft has nothing. */
+export const emptyState = (fabric: string, host: string): HostState => ({
+  fabric,
+  host,
+  links: [],
+  addresses: [],
+  routes: [],
+  neighbors: [],
+  fdb: [],
+  sysctls: [],
+  tables: [],
+  guests: [],
+  services: [],
+});
+
+/**
+ * The plan that turns `before` (what is there) into `after` (what is wanted). Equal states give no changes and no steps.
+ * Undo is the same function with the old state as `after`.
+ */
+export function planChanges(before: HostState, after: HostState): Plan {
+  const links = difference(before.links, after.links, (link) => link.name);
+  const guests = difference(before.guests, after.guests, (guest) => guest.guest);
+  const ports = splitPorts(links, before, after, guests);
+  const services = difference(before.services, after.services, (service) => service.name);
+  const sysctls = difference(before.sysctls, after.sysctls, (entry) => entry.key);
+
+  const steps: Step[] = [];
+  const gone = new Set([...ports.remove, ...ports.recreate].map((link) => link.name));
+  for (const link of ports.bridgesRemoved) gone.add(link.name);
+  const fresh = new Set([...ports.create, ...ports.recreate, ...ports.bridgesCreated].map((link) => link.name));
+
+  const nft = nftDifference(before.tables, after.tables, new Set(ports.recreate.map((link) => link.name)));
+  stopServices(services, steps);
+  removeLinks(ports, steps);
+  restoreSysctls(sysctls, before, after, steps);
+  makeNamespaces(guests, steps);
+  createLinks(ports, after, steps);
+  const parked = parkMoving(before, after, new Set([...gone, ...fresh]), steps);
+  if (nft.text !== '') steps.push({ kind: 'nft', title: `firewall: ${nft.summary}`, text: nft.text });
+  setSysctls(sysctls, fresh, after, steps);
+  bindLinks(parked, after, gone, fresh, ports, steps);
+  configureGuests(guests, fresh, after, steps);
+  startServices(services, steps);
+  removeNamespaces(guests, steps);
+
+  return {
+    changes: [
+      ...changesOf('bridge', bridges(links), (link) => link.name),
+      ...changesOf('port', portsOf(links), (link) => link.name),
+      ...changesOf('address', difference(before.addresses, after.addresses, addressKey), addressKey),
+      ...changesOf(
+        'route',
+        difference(before.routes, after.routes, (r) => `${r.prefix} dev ${r.link}`),
+        (r) => r.prefix,
+      ),
+      ...changesOf('neighbor', difference(before.neighbors, after.neighbors, neighborKey), neighborKey),
+      ...changesOf('fdb', difference(before.fdb, after.fdb, fdbKey), fdbKey),
+      ...nft.changes,
+      ...changesOf('sysctl', sysctls, (entry) => entry.key),
+      ...changesOf('guest', guests, (guest) => guest.guest),
+      ...changesOf('service', services, (service) => service.name),
+    ],
+    steps,
+    check: nft.check,
+    narrowing: nft.narrowing,
+    makes: { links: [...fresh], namespaces: madeNamespaces(guests) },
+  };
+}
+
+const addressKey = (a: { link: string; address: string }): string => `${a.address} dev ${a.link}`;
+const neighborKey = (n: Neighbor): string => `${n.address} dev ${n.link}`;
+const fdbKey = (f: FdbEntry): string => `${f.mac} dev ${f.port}`;
+
+function changesOf<T>(kind: string, parts: KeyedDifference<T>, name: (value: T) => string): Change[] {
+  return [
+    ...parts.created.map((after): Change => ({ action: 'create', kind, name: name(after), after })),
+    ...parts.changed.map(({ before, after }): Change => ({ action: 'update', kind, name: name(after), before, after })),
+    ...parts.deleted.map((before): Change => ({ action: 'delete', kind, name: name(before), before })),
+  ];
+}
+
+const only = <T extends Link>(parts: KeyedDifference<Link>, is: (link: Link) => link is T): KeyedDifference<T> => ({
+  created: parts.created.filter(is),
+  deleted: parts.deleted.filter(is),
+  changed: parts.changed.flatMap(({ before, after }) => (is(before) && is(after) ? [{ before, after }] : [])),
+});
+const isPort = (link: Link): link is PortLink => link.kind !== 'bridge';
+const isBridge = (link: Link): link is BridgeLink => link.kind === 'bridge';
+const bridges = (parts: KeyedDifference<Link>): KeyedDifference<BridgeLink> => only(parts, isBridge);
+const portsOf = (parts: KeyedDifference<Link>): KeyedDifference<PortLink> => only(parts, isPort);
+
+interface LinkWork {
+  readonly bridgesCreated: readonly BridgeLink[];
+  readonly bridgesChanged: readonly { readonly before: BridgeLink; readonly after: BridgeLink }[];
+  readonly bridgesRemoved: readonly Link[];
+  readonly create: readonly PortLink[];
+  readonly remove: readonly Link[];
+  /** Kind, owner or inside changed: the old one goes, a new one comes. */
+  readonly recreate: readonly PortLink[];
+  /** Bridge, MTU or flags changed: taken down, changed, brought up, so that a running VM keeps its TAP. */
+  readonly adjust: readonly PortLink[];
+}
+
+function splitPorts(links: KeyedDifference<Link>, before: HostState, after: HostState, guests: KeyedDifference<GuestSide>): LinkWork {
+  // The far end of these stands in a namespace that is gone or is another one now.
+  const moved = new Set([...guests.created.map((guest) => guest.guest), ...movedGuests(guests).map((change) => change.after.guest)]);
+  const there = new Set(before.links.map((link) => link.name));
+  const recreate: PortLink[] = after.links
+    .filter(isPort)
+    .filter((port) => port.peer !== undefined && moved.has(port.peer.guest) && there.has(port.name));
+  const again = new Set(recreate.map((port) => port.name));
+  const adjust: PortLink[] = [];
+  const bridgesChanged: { before: BridgeLink; after: BridgeLink }[] = [];
+  const alsoRemoved: Link[] = [];
+  for (const { before: old, after: now } of links.changed) {
+    if (again.has(now.name)) continue;
+    if (isBridge(now)) {
+      if (isBridge(old)) bridgesChanged.push({ before: old, after: now });
+      else alsoRemoved.push(old);
+    } else if (isPort(old) && old.kind === now.kind && old.owner === now.owner && sameJson(old.peer, now.peer)) adjust.push(now);
+    else recreate.push(now);
+  }
+  return {
+    bridgesCreated: [
+      ...links.created.filter(isBridge),
+      ...links.changed.flatMap((c) => (isBridge(c.after) && !isBridge(c.before) ? [c.after] : [])),
+    ],
+    bridgesChanged,
+    bridgesRemoved: links.deleted.filter(isBridge),
+    create: links.created.filter(isPort),
+    remove: [...links.deleted.filter(isPort), ...alsoRemoved],
+    recreate,
+    adjust,
+  };
+}
+
+function stopServices(services: KeyedDifference<Service>, steps: Step[]): void {
+  if (services.deleted.length > 0) {
+    steps.push({ kind: 'service-stop', title: `stop ${services.deleted.map((s) => s.name).join(', ')}`, services: services.deleted });
+  }
+}
+
+function startServices(services: KeyedDifference<Service>, steps: Step[]): void {
+  if (services.created.length > 0) {
+    steps.push({ kind: 'service-start', title: `start ${services.created.map((s) => s.name).join(', ')}`, services: services.created });
+  }
+  if (services.changed.length > 0) {
+    steps.push({
+      kind: 'service-reload',
+      title: `reload ${services.changed.map((s) => s.after.name).join(', ')}`,
+      services: services.changed,
+    });
+  }
+}
+
+function removeLinks(work: LinkWork, steps: Step[]): void {
+  const ports = [...work.remove, ...work.recreate].map((link) => link.name);
+  const all = [...ports, ...work.bridgesRemoved.map((link) => link.name)];
+  const lines = [...work.adjust.map((port) => linkDown(port.name)), ...deleteLinks(all)];
+  if (lines.length > 0) steps.push({ kind: 'ip', title: `take down ${count(all.length + work.adjust.length, 'link')}`, lines });
+}
+
+/** Host-wide settings that are no longer wanted go back before any rule leaves; those on a link vanish with it. */
+function restoreSysctls(sysctls: KeyedDifference<Sysctl>, before: HostState, after: HostState, steps: Step[]): void {
+  const keys = sysctls.deleted.filter((entry) => entry.link === undefined).map((entry) => entry.key);
+  // Reverse of the order of setting: forwarding was set last of all, so it leaves first.
+  if (keys.length > 0)
+    steps.push({ kind: 'restore-sysctls', title: `restore ${count(keys.length, 'kernel setting')}`, keys: keys.toReversed() });
+  const stays = new Set(after.links.map((link) => link.name));
+  const orphans = sysctls.deleted.filter(
+    (entry) => entry.link !== undefined && stays.has(entry.link) && before.links.some((l) => l.name === entry.link),
+  );
+  const entries = orphans.map((entry) => ({ ...entry, value: '0' }));
+  if (entries.length > 0) steps.push({ kind: 'sysctls', title: `reset ${count(entries.length, 'link setting')}`, entries });
+}
+
+const namespaceOf = ({ netns }: GuestSide): readonly string[] => (netns.kind === 'made' ? [netns.namespace] : []);
+/** Guests that go on in another namespace: the fabric has another name, or a namespace has become a container. */
+const movedGuests = (guests: KeyedDifference<GuestSide>): { readonly before: GuestSide; readonly after: GuestSide }[] =>
+  guests.changed.filter(({ before, after }) => !sameJson(before.netns, after.netns));
+const madeNamespaces = (guests: KeyedDifference<GuestSide>): string[] =>
+  [...guests.created, ...movedGuests(guests).map((change) => change.after)].flatMap(namespaceOf);
+
+function makeNamespaces(guests: KeyedDifference<GuestSide>, steps: Step[]): void {
+  const names = madeNamespaces(guests);
+  if (names.length > 0) steps.push({ kind: 'netns-add', title: `make ${count(names.length, 'namespace')}`, names });
+}
+
+function removeNamespaces(guests: KeyedDifference<GuestSide>, steps: Step[]): void {
+  const names = [...guests.deleted, ...movedGuests(guests).map((change) => change.before)].flatMap(namespaceOf);
+  if (names.length > 0) steps.push({ kind: 'netns-delete', title: `remove ${count(names.length, 'namespace')}`, names });
+}
+
+function createLinks(work: LinkWork, after: HostState, steps: Step[]): void {
+  const guests = new Map(after.guests.map((guest) => [guest.guest, guest]));
+  const created = [...work.create, ...work.recreate];
+  const lines = [
+    ...work.bridgesCreated.flatMap(createBridge),
+    ...work.bridgesChanged.flatMap((change) => adjustBridge(change.before, change.after)),
+    ...created.flatMap((port) => createPort(port, port.peer && guests.get(port.peer.guest))),
+  ];
+  if (lines.length > 0) {
+    const what = [
+      work.bridgesCreated.length > 0 ? count(work.bridgesCreated.length, 'bridge') : '',
+      created.length > 0 ? count(created.length, 'port') : '',
+    ].filter((text) => text !== '');
+    steps.push({ kind: 'ip', title: `make ${what.length > 0 ? what.join(' and ') : 'link changes'}`, lines });
+  }
+}
+
+/** A locally administered unicast MAC that no NIC has: what is sent there reaches nobody, for unknown unicast is not flooded to ports. */
+const NOBODY = '02:00:00:00:00:00';
+
+/**
+ * An address or a MAC that changes hands leads nowhere from before the rules change until its new owner has it: what the old policy lets through to
+ * the old owner must not reach the new one, nor the other way round. Returns `before` as it then is.
+ */
+function parkMoving(before: HostState, after: HostState, held: ReadonlySet<string>, steps: Step[]): HostState {
+  const moved = difference(before.neighbors, after.neighbors, neighborKey).changed.filter((change) => !held.has(change.before.link));
+  const lines = moved.map((change) => neighborLine('replace', { ...change.before, mac: NOBODY }));
+  if (lines.length > 0)
+    steps.push({ kind: 'ip', title: `hold what goes to ${count(lines.length, 'neighbour')} until the rules are in`, lines });
+  const owner = new Map(after.fdb.map((entry) => [entry.mac, entry.port]));
+  const parked = before.fdb.filter(({ port, mac }) => !held.has(port) && owner.has(mac) && owner.get(mac) !== port);
+  if (parked.length === 0) return before;
+  steps.push({
+    kind: 'bridge',
+    title: `release ${count(parked.length, 'MAC')} from the old port`,
+    lines: parked.map((entry) => fdbLine('del', entry)),
+  });
+  const gone = new Set(parked.map(fdbKey));
+  return { ...before, fdb: before.fdb.filter((entry) => !gone.has(fdbKey(entry))) };
+}
+
+function setSysctls(sysctls: KeyedDifference<Sysctl>, fresh: ReadonlySet<string>, after: HostState, steps: Step[]): void {
+  const wanted = new Set([...sysctls.created, ...sysctls.changed.map((change) => change.after)].map((entry) => entry.key));
+  // Settings of a link that is made anew are gone with the old one, whatever the observation said of them.
+  const entries = after.sysctls.filter((entry) => wanted.has(entry.key) || (entry.link !== undefined && fresh.has(entry.link)));
+  if (entries.length > 0) {
+    steps.push({
+      kind: 'sysctls',
+      title: `set ${count(entries.length, 'kernel setting')}`,
+      entries,
+    });
+  }
+}
+
+/** Addresses, neighbours, forwarding entries; then bridges up, ports on their bridges and up. */
+function bindLinks(
+  before: HostState,
+  after: HostState,
+  gone: ReadonlySet<string>,
+  fresh: ReadonlySet<string>,
+  work: LinkWork,
+  steps: Step[],
+): void {
+  const lost = (name: string): boolean => gone.has(name) || fresh.has(name);
+  const kept = <T>(values: readonly T[], link: (value: T) => string): T[] => values.filter((value) => !lost(link(value)));
+  const addresses = difference(
+    kept(before.addresses, (a) => a.link),
+    after.addresses,
+    addressKey,
+  );
+  // A new MAC makes the kernel forget a bridge's neighbours, and so does the loss of its last IPv4 address (fib_disable_ip).
+  const renewed = new Set(work.bridgesChanged.filter((c) => c.before.mac !== c.after.mac).map((c) => c.after.name));
+  const readdressed = new Set(addresses.deleted.map((a) => a.link));
+  const neighbors = difference(
+    kept(before.neighbors, (n) => n.link).filter((n) => !renewed.has(n.link)),
+    after.neighbors,
+    neighborKey,
+  );
+  const standing = [...neighbors.created, ...neighbors.changed.map((c) => c.after)];
+  const there = new Set(standing);
+  const again = after.neighbors.filter((n) => readdressed.has(n.link) && !there.has(n));
+  const routes = difference(
+    kept(before.routes, (r) => r.link),
+    after.routes,
+    (r) => `${r.prefix} dev ${r.link} ${r.metric ?? ''}`,
+  );
+  const ports = [...work.create, ...work.recreate, ...work.adjust];
+  // Static entries stay when a port goes down and leave when it leaves its bridge.
+  const bridgeOf = new Map(before.links.flatMap((link) => (isPort(link) ? [[link.name, link.bridge]] : [])));
+  const rebound = new Set(work.adjust.filter((port) => bridgeOf.get(port.name) !== port.bridge).map((port) => port.name));
+  const fdb = difference(
+    before.fdb.filter((entry) => !lost(entry.port) && !rebound.has(entry.port)),
+    after.fdb,
+    fdbKey,
+  );
+  const lines = [
+    ...neighbors.deleted.map((n) => neighborLine('del', n)),
+    ...addresses.created.map((a) => addressLine('replace', a)),
+    ...addresses.deleted.map((a) => addressLine('del', a)),
+    // An address of the same subnet was secondary until now, and has left with its primary (unless promote_secondaries).
+    ...addresses.created.filter((a) => readdressed.has(a.link)).map((a) => addressLine('replace', a)),
+    ...[...work.bridgesCreated, ...work.bridgesChanged.map((change) => change.after)].map((link) => linkUp(link.name)),
+    ...routes.deleted.map((r) => routeLine('del', r)),
+    ...[...routes.created, ...routes.changed.map((c) => c.after)].map((r) => routeLine('replace', r)),
+    ...[...standing, ...again].map((n) => neighborLine('replace', n)),
+    ...work.adjust.map((port) => `link set dev ${port.name} mtu ${port.mtu} group ${WEFT_LINK_GROUP} alias ${port.alias}`),
+    ...ports.flatMap(enslavePort),
+  ];
+  if (lines.length > 0) steps.push({ kind: 'ip', title: 'set addresses and put ports on their bridges', lines });
+  const fdbLines = [
+    ...fdb.deleted.map((f) => fdbLine('del', f)),
+    ...[...fdb.created, ...fdb.changed.map((c) => c.after)].map((f) => fdbLine('replace', f)),
+  ];
+  if (fdbLines.length > 0)
+    steps.push({
+      kind: 'bridge',
+      title: `pin ${count(fdbLines.length, 'MAC')} to ${fdbLines.length === 1 ? 'its port' : 'their ports'}`,
+      lines: fdbLines,
+    });
+  if (ports.length > 0)
+    steps.push({ kind: 'ip', title: `bring up ${count(ports.length, 'port')}`, lines: ports.map((port) => linkUp(port.name)) });
+}
+
+function configureGuests(guests: KeyedDifference<GuestSide>, fresh: ReadonlySet<string>, after: HostState, steps: Step[]): void {
+  const named = new Set([...guests.created, ...guests.changed.map((change) => change.after)].map((guest) => guest.guest));
+  const moved = new Set(movedGuests(guests).map((change) => change.after.guest));
+  // What was set in another namespace is not here.
+  const old = new Map(guests.changed.flatMap(({ before, after: now }) => (moved.has(now.guest) ? [] : [[now.guest, before]])));
+  // A port made anew has a new, empty far end, though the guest's own description did not change.
+  const todo = after.guests
+    .filter((guest) => named.has(guest.guest) || guest.interfaces.some((face) => fresh.has(face.port)))
+    .map((guest) => {
+      const before = old.get(guest.guest);
+      return before === undefined ? { after: guest } : { before, after: guest };
+    });
+  if (todo.length > 0) steps.push({ kind: 'guests', title: `set up the inside of ${count(todo.length, 'guest')}`, guests: todo });
+}
+
+const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;

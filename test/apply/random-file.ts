@@ -1,0 +1,88 @@
+/** Random small files: networks of both kinds and families, guests of all kinds, rules. All of them are valid. */
+import fc from 'fast-check';
+
+const subnets = [
+  ['10.1.0.0/24', 'fd00:1::/64'],
+  ['10.2.0.0/28', undefined],
+  ['192.168.9.0/24', 'fd00:9::/80'],
+] as const;
+
+export interface Shape {
+  readonly networks: readonly { readonly isolated: boolean; readonly v6: boolean; readonly deny: boolean; readonly off: boolean }[];
+  readonly guests: readonly {
+    readonly networks: readonly number[];
+    readonly kind: 'vm' | 'namespace' | 'container';
+    readonly log: boolean;
+  }[];
+  readonly rules: readonly {
+    readonly from: number;
+    readonly to: number;
+    readonly ports: string;
+    readonly block: boolean;
+    readonly log: boolean;
+  }[];
+}
+
+export const shape: fc.Arbitrary<Shape> = fc.record({
+  networks: fc.array(fc.record({ isolated: fc.boolean(), v6: fc.boolean(), deny: fc.boolean(), off: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 3,
+  }),
+  guests: fc.array(
+    fc.record({
+      networks: fc.uniqueArray(fc.nat(2), { minLength: 0, maxLength: 2 }),
+      kind: fc.constantFrom('vm' as const, 'namespace' as const, 'container' as const),
+      log: fc.boolean(),
+    }),
+    { maxLength: 5 },
+  ),
+  rules: fc.array(
+    fc.record({
+      from: fc.nat(7),
+      to: fc.nat(7),
+      ports: fc.constantFrom('', 'tcp/80', 'tcp/80,443 udp/53', 'icmp', 'udp/1000-2000', 'sctp/99'),
+      block: fc.boolean(),
+      log: fc.boolean(),
+    }),
+    { maxLength: 6 },
+  ),
+});
+
+/** The file of a shape; fabric `law`. */
+export function fileOf({ networks, guests, rules }: Shape): string {
+  const lines = ['name: law', 'networks:'];
+  networks.forEach(({ isolated, v6, deny, off }, i) => {
+    const [v4, six] = subnets[i] ?? subnets[0];
+    const subnet = v6 && six !== undefined ? `[${v4}, "${six}"]` : v4;
+    const more = `${deny && !isolated ? ', egress: deny' : ''}${off ? ', filter: off' : ''}`;
+    lines.push(`  n${i}: { kind: ${isolated ? 'isolated' : 'nat'}, subnet: ${subnet}${more} }`);
+  });
+  lines.push('guests:');
+  guests.forEach((guest, i) => {
+    const own = guest.networks.filter((n) => n < networks.length);
+    const nics =
+      own.length === 0
+        ? 'network: none'
+        : own.length === 1
+          ? `network: n${own[0]}`
+          : `nics: [${own.map((n) => `{ network: n${n} }`).join(', ')}]`;
+    lines.push(`  g${i}: { ${nics}, kind: ${guest.kind}${guest.log && own.length > 0 ? ', log: dropped' : ''} }`);
+  });
+  if (guests.length === 0) lines[lines.length - 1] = 'guests: {}';
+  const parties = [
+    ...networks.map((_, i) => `n${i}`),
+    'host',
+    ...guests.flatMap((guest, i) => (guest.networks.some((n) => n < networks.length) ? [`g${i}`] : [])),
+  ];
+  const party = (n: number): string => parties[n % parties.length] ?? 'host';
+  const usable = rules.filter(({ from, to }) => party(from) !== 'host' || party(to) !== 'host');
+  for (const block of [false, true]) {
+    const chosen = usable.filter((rule) => rule.block === block);
+    if (chosen.length === 0) continue;
+    lines.push(block ? 'block:' : 'allow:');
+    for (const { from, to, ports, log } of chosen) {
+      lines.push(`  - { from: ${party(from)}, to: ${party(to)}${ports === '' ? '' : `, ports: "${ports}"`}${log ? ', log: true' : ''} }`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}

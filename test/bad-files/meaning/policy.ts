@@ -1,0 +1,246 @@
+/**
+ * Rules, groups and expectations, and what cannot be said yet.
+ */
+import type { BadFile } from './bad-file.ts';
+
+export const policy: readonly BadFile[] = [
+  {
+    name: 'an unknown party',
+    file: `
+networks: { internal: { kind: nat, subnet: 10.0.0.0/24 } }
+guests: { web: internal, db: internal }
+allow:
+  - wbe -> db tcp/5432
+  - { from: web, to: [db, mailserver] }
+block:
+  - web.lab -> db
+  - internal.web -> db
+`,
+    builds: false,
+    says: [
+      '4:5 error unknown-party: `wbe` is not a guest, network, host or group; did you mean `web`?',
+      '5:27 error unknown-party: `mailserver` is not a guest, network, host or group; there are only `host`, `internal`, `web` and `db`.',
+      '7:5 error unknown-party: the guest `web` has no NIC in a network `lab`; its networks: internal.',
+      '8:5 error unknown-party: `internal` is a network; only a guest has NICs to choose from, as in `guest.network`.',
+    ],
+  },
+  {
+    name: 'a domain name as a party',
+    file: `
+networks: { internal: { kind: nat, subnet: 10.0.0.0/24 } }
+guests: { web: internal }
+allow: ["web -> *.example.org tcp/443"]
+`,
+    builds: false,
+    says: ['3:17 error not-supported-yet: `*.example.org` is a domain name, which flows cannot have yet; write its addresses instead.'],
+  },
+  {
+    name: 'groups that contain each other',
+    file: `
+networks: { internal: { kind: nat, subnet: 10.0.0.0/24 } }
+guests: { web: internal }
+groups: { front: [web, back], back: [front] }
+`,
+    builds: false,
+    says: ['3:38 error cyclic-group: the group contains itself: `front` contains `back` contains `front`; take one of them out.'],
+  },
+  {
+    name: 'wrong members of a group',
+    file: `
+hosts: { vps: {} }
+networks: { internal: { kind: nat, subnet: 10.0.0.0/24 } }
+guests: { web: internal }
+groups:
+  front: [wbe, vps]
+  back: { members: [nobody] }
+`,
+    builds: false,
+    says: [
+      '5:11 error unknown-guest: `wbe` in the group `front` is not a guest, network or group; did you mean `web`?',
+      '5:16 error unknown-guest: `vps` is a host; a group is of guests, networks and other groups.',
+      '6:21 error unknown-guest: `nobody` in the group `back` is not a guest, network or group; there are only `internal`, `web`, `front` and `back`.',
+    ],
+  },
+  {
+    name: 'parties without anybody',
+    file: `
+networks: { internal: { kind: nat, subnet: 10.0.0.0/24 } }
+guests: { web: internal, offline: none }
+groups: { none-yet: { label: role=db } }
+allow: ["web -> role=mail", web -> offline]
+`,
+    builds: true,
+    says: [
+      '3:11 warning empty-party: the group `none-yet` has no guests, so rules about it have no effect; take it out, or put guests into it.',
+      "4:17 warning empty-party: `role=mail` means no guest's NIC at present, so this has no effect; take it out, or give a guest this label.",
+      "4:36 warning empty-party: `offline` means no guest's NIC at present, so this has no effect; take it out, or give a guest a network.",
+    ],
+  },
+  {
+    name: 'families that do not meet',
+    file: `
+networks:
+  four: { kind: nat, subnet: 10.0.4.0/24 }
+  six: { kind: nat, subnet: "fd00:6::/64" }
+guests: { a: four, b: six }
+allow:
+  - a -> 2001:db8::/32
+  - a -> b
+  - a, b -> 10.9.0.0/16
+`,
+    builds: false,
+    says: [
+      '6:10 error family-mismatch: `2001:db8::/32` has IPv6 only and the other side IPv4 only, so no packet can match; use addresses of one family, or give the network on the other side an IPv6 subnet.',
+      '7:10 error family-mismatch: `b` has IPv6 only and the other side IPv4 only, so no packet can match; use addresses of one family, or give its network an IPv4 subnet.',
+      '8:8 error family-mismatch: `b` has IPv6 only and the other side IPv4 only, so no packet can match; use addresses of one family, or give its network an IPv4 subnet.',
+    ],
+  },
+  {
+    name: 'internet for an isolated network, both ways',
+    file: `
+networks:
+  lab: { kind: isolated, subnet: 10.0.1.0/24 }
+  internal: { kind: nat, subnet: 10.0.2.0/24 }
+guests: { vault: lab, web: internal }
+groups: { all-of-them: [web, vault] }
+allow: [vault -> internet tcp/443, all-of-them -> internet, internet -> lab]
+`,
+    builds: false,
+    says: [
+      '6:9 error isolated-internet: the network of `vault` is isolated, so nothing of it reaches the internet; take `vault` out of the rule, or make the network `kind: nat`.',
+      '6:36 error isolated-internet: the network of `vault` is isolated, so nothing of it reaches the internet; take `all-of-them` out of the rule, or make the network `kind: nat`.',
+      '6:73 error isolated-internet: the network of `vault` is isolated, so nothing from the internet reaches it; take `lab` out of the rule, or make the network `kind: nat`.',
+    ],
+  },
+  {
+    name: 'egress for a guest or group without a way out',
+    file: `
+networks: { lab: { kind: isolated, subnet: 10.0.1.0/24 } }
+guests: { vault: { network: lab, egress: allow }, safe: lab }
+groups: { out: { members: [safe], egress: allow } }
+`,
+    builds: false,
+    says: [
+      '3:43 error isolated-internet: the guest `safe` is in isolated networks only, from which nothing reaches the internet; leave `egress` out, or give it a NIC in a nat network.',
+      '2:42 error isolated-internet: the guest `vault` is in isolated networks only, from which nothing reaches the internet; leave `egress` out, or give it a NIC in a nat network.',
+    ],
+  },
+  {
+    name: 'a guest behind NAT that the internet should reach',
+    file: `
+networks:
+  internal: { kind: nat, subnet: 10.0.2.0/24 }
+  private: { kind: nat, subnet: "fd00:2::/64" }
+  global: { kind: nat, subnet: "2001:db8:2::/64" }
+guests: { web: internal, six: private, open: global }
+allow: [internet -> web tcp/80, internet -> six tcp/80, internet -> open tcp/80]
+`,
+    builds: true,
+    says: [
+      '6:21 warning unpublished-internet: `web` is behind NAT in `internal`, so the internet does not reach it by this rule alone: a port of the host has to be published for it, which is not supported yet.',
+      '6:45 warning unpublished-internet: `six` is behind NAT in `private`, so the internet does not reach it by this rule alone: a port of the host has to be published for it, which is not supported yet.',
+    ],
+  },
+  {
+    name: 'a rule twice',
+    file: `
+networks: { internal: { kind: nat, subnet: 10.0.0.0/24 } }
+guests: { web: internal, db: internal }
+allow:
+  - web -> db tcp/80,443
+  - WEB -> db  tcp/443 tcp/80
+`,
+    builds: true,
+    says: [
+      '5:5 warning duplicate-rule: `WEB -> db tcp/80,443` stands in `allow` a second time; take one of them out. (4:5 it is first here)',
+    ],
+  },
+  {
+    name: 'an snat that the host has not, or of another family',
+    file: `
+hosts: { vps: { address: [203.0.113.10, 203.0.113.11] } }
+networks:
+  a: { kind: nat, subnet: 10.0.1.0/24, snat: 203.0.113.12 }
+  b: { kind: nat, subnet: "fd00:2::/64", snat: 203.0.113.11 }
+`,
+    builds: false,
+    says: [
+      "3:46 error snat-not-on-uplink: `snat` 203.0.113.12 is not an address of the host `vps`; take one of 203.0.113.10, 203.0.113.11, or add it there. (1:26 the host's addresses are here)",
+      '4:48 error family-mismatch: `snat` is IPv4, but the network `b` has no IPv4 subnet; leave `snat` out, or add one.',
+    ],
+  },
+  {
+    name: 'an MTU too small for IPv6',
+    file: `
+networks: { a: { kind: nat, subnet: "fd00:2::/64", mtu: 1000 } }
+`,
+    builds: false,
+    says: ['1:57 error bad-value: an MTU of 1000 is too small for IPv6, which needs 1280; raise it, or take the IPv6 subnet out.'],
+  },
+  {
+    name: 'expectations about nobody',
+    file: `
+networks: { internal: { kind: nat, subnet: 10.0.0.0/24 } }
+guests: { web: internal }
+expect:
+  - can: web -> dbb tcp/80
+  - isolated: lab
+  - via: web -> internet through vps
+  - exposed: [internet -> web, internet -> wbe]
+  - cannot: web -> fd00::1
+`,
+    builds: false,
+    says: [
+      '4:17 error unknown-party: `dbb` is not a guest, network, host or group; there are only `host`, `internal` and `web`.',
+      '5:15 error unknown-network: there is no network `lab`; there is only `internal`.',
+      '6:10 error unknown-host: there is no host `vps`; there is only `host`.',
+      '7:44 error unknown-party: `wbe` is not a guest, network, host or group; did you mean `web`?',
+      '8:20 error family-mismatch: `fd00::1` has IPv6 only and the other side IPv4 only, so no packet can match; use addresses of one family, or give the network on the other side an IPv6 subnet.',
+    ],
+  },
+  {
+    name: 'kinds of network that come later, with a wrong address',
+    file: `
+networks:
+  external: { kind: bridged, interface: em0, subnet: 192.168.118.0/24, gateway: 192.168.119.1 }
+  public: { kind: routed, addresses: 203.0.113.8/29 }
+guests: { a: { network: external, address: 192.168.119.5 }, b: { network: public, address: 203.0.113.16 } }
+`,
+    builds: false,
+    says: [
+      '2:81 error gateway-outside: the gateway `192.168.119.1` is outside the subnet 192.168.118.0/24; take one inside, such as 192.168.118.1.',
+      '4:44 error address-outside: the address 192.168.119.5 is outside the subnet 192.168.118.0/24 of the network `external`; take one inside, or leave it out to get one.',
+      '4:92 error address-outside: the address 203.0.113.16 is outside the subnet 203.0.113.8/29 of the network `public`; take one inside, or leave it out to get one.',
+      '2:21 error not-supported-yet: networks of kind `bridged` are not supported yet; use `nat` or `isolated`, or take the network out.',
+      '3:19 error not-supported-yet: networks of kind `routed` are not supported yet; use `nat` or `isolated`, or take the network out.',
+    ],
+  },
+  {
+    name: 'what comes later, with wrong names in it',
+    file: `
+hosts: { vps: { manage: true, macs: "52:54:00:aa:00:01" }, home: { behind: nat } }
+networks: { internal: { kind: nat, host: home, subnet: 10.0.0.0/24, egress: via vsp } }
+guests: { web: { network: internal, egress: via vps } }
+publish: [vps tcp/2222 -> wbe tcp/22]
+links: { mesh: { kind: wireguard, hosts: [vps, homer], subnet: 10.0.0.0/16 } }
+ingress: { at: vpn, routes: { cloud.example.org: wbe tcp/80 } }
+`,
+    builds: false,
+    says: [
+      '5:64 error subnet-overlap: the subnet 10.0.0.0/16 of the link `mesh` overlaps 10.0.0.0/24 of the network `internal`; choose one that shares no address with it. (2:56 the network `internal` is here)',
+      "1:25 error not-supported-yet: `manage: true` is not supported yet; set the uplink up with the system's own tools.",
+      '1:31 error not-supported-yet: `macs` is not supported yet; leave it out.',
+      '1:68 error not-supported-yet: `behind` is not supported yet; leave it out.',
+      '2:77 error unknown-host: there is no host `vsp`; did you mean `vps`?',
+      '2:77 error not-supported-yet: `egress: via` another host is not supported yet; write `allow` or `deny`.',
+      '3:45 error not-supported-yet: `egress: via` another host is not supported yet; write `allow` or `deny`.',
+      '4:11 error unknown-guest: there is no guest `wbe`; did you mean `web`?',
+      '4:11 error not-supported-yet: `publish` is not supported yet; take the entry out.',
+      '5:48 error unknown-host: there is no host `homer`; did you mean `home`?',
+      '5:10 error not-supported-yet: `links` between hosts are not supported yet; take the link out, each host is then configured on its own.',
+      '6:16 error unknown-host: there is no host `vpn`; did you mean `vps`?',
+      '6:50 error unknown-guest: there is no guest `wbe`; did you mean `web`?',
+      '6:1 error not-supported-yet: `ingress` is not supported yet; take it out.',
+    ],
+  },
+];
