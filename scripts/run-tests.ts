@@ -1,5 +1,5 @@
 /**
- * Runs the tests with node's own runner: one line a file while it runs, every failure in full at the end, then node's summary and the
+ * Runs the tests with node's own runner: one line a file and each failure while it runs, every failure once more at the end, then node's summary and the
  * line `N passed, N failed`.
  *
  *   node scripts/run-tests.ts [--unit] [FILE…]
@@ -132,7 +132,11 @@ function noteFailure(event: FailEvent, under: string): void {
   if (error.failureType === 'subtestsFailed') return;
   const place = event.file === undefined ? '' : `${relative(root, event.file)}${event.line === undefined ? '' : `:${event.line}`}`;
   failures.push({ name: event.name, place: `${place}${under}`, error: error.cause ?? error });
-  console.log(`FAILED ${place}${under} ${event.name}`);
+  console.log(`FAILED ${place}${under} ${event.name}\n${indent(shortened(textOf(error.cause ?? error)))}`);
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : inspect(error);
 }
 
 interface SummaryEvent {
@@ -164,9 +168,7 @@ function noteSummary({ file, duration_ms, counts }: SummaryEvent, under: string)
 
 function report(): void {
   for (const [index, { name, place, error }] of failures.entries()) {
-    console.log(
-      `\n${index + 1}) ${name}\n   ${place}\n${indent(shortened(error instanceof Error ? (error.stack ?? error.message) : inspect(error)))}`,
-    );
+    console.log(`\n${index + 1}) ${name}\n   ${place}\n${indent(shortened(textOf(error)))}`);
   }
   const { tests, suites, passed, failed, cancelled, skipped, todo } = totals;
   const slowest = durations.toSorted((a, b) => b.seconds - a.seconds).slice(0, 10);

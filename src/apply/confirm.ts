@@ -8,6 +8,7 @@ import { liveAttachments } from './attachments.ts';
 import { ownState } from './observation.ts';
 import { withAttachments } from './record.ts';
 import { transact, type ApplyContext, type Outcome } from './transaction.ts';
+import { holdSignals } from './signals.ts';
 import { undo } from './undo.ts';
 
 /** Keeps the change that waits for it (the one of that id, if given). The watchdog sees the journal gone and ends. */
@@ -23,7 +24,12 @@ export async function confirmPending(context: ApplyContext, id?: string): Promis
 export async function rollBackPending(context: ApplyContext, id?: string): Promise<readonly Diagnostic[] | undefined> {
   const journal = await context.store.read('journal');
   if (journal?.phase !== 'pending' || (id !== undefined && journal.id !== id)) return undefined;
-  return undo(context, journal);
+  const signals = holdSignals();
+  try {
+    return await undo(context, journal);
+  } finally {
+    signals.releaseOnceTold();
+  }
 }
 
 /** Goes back to the record before the last apply, as a transaction of its own; a second time goes forward again. Undefined: there is none. */

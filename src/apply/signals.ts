@@ -11,17 +11,19 @@ export interface HeldSignals {
   readonly received: () => (typeof ending)[number] | undefined;
   /** They end the program again, as always. */
   release(): void;
+  /** As `release`, but not before a person could be told how the change ended: a second Ctrl-C must not cut that off. */
+  releaseOnceTold(): void;
 }
+
+const tellingMs = 5000;
 
 /** Takes note of signals instead of ending, until released. May be nested: all holders see a signal. */
 export function holdSignals(): HeldSignals {
   let first: (typeof ending)[number] | undefined;
   const listeners = ending.map((name) => [name, (): void => void (first ??= name)] as const);
   for (const [name, listener] of listeners) process.on(name, listener);
-  return {
-    received: () => first,
-    release: () => {
-      for (const [name, listener] of listeners) process.off(name, listener);
-    },
+  const release = (): void => {
+    for (const [name, listener] of listeners) process.off(name, listener);
   };
+  return { received: () => first, release, releaseOnceTold: () => void setTimeout(release, tellingMs).unref() };
 }

@@ -55,9 +55,12 @@ export async function transact(context: ApplyContext, goal: Goal, plan: Plan): P
   requirePrograms(context.kernel, plan);
   const signals = holdSignals();
   try {
-    return await carryOut(context, goal, await beginJournal(context, goal, plan), plan, signals);
-  } finally {
+    const outcome = await carryOut(context, goal, await beginJournal(context, goal, plan), plan, signals);
     signals.release();
+    return outcome;
+  } catch (error) {
+    signals.releaseOnceTold();
+    throw error;
   }
 }
 

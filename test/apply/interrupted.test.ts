@@ -101,7 +101,8 @@ describe('weft apply at a terminal', { concurrency: true }, () => {
         ['apply', '--yes'],
         [
           [/\] firewall: /, CTRL_C],
-          [/undo: /, CTRL_C],
+          // Impatience, up to the last step: it may not cut off how it ended.
+          ...Array.from({ length: 8 }, (): Turn => [/undo: /, CTRL_C]),
         ],
         env,
       );

@@ -34,13 +34,14 @@ export async function atTerminal(
   let seen = 0;
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString('utf8');
-    const [turn] = left;
-    const match = turn && turn[0].exec(output.slice(seen));
-    if (!turn || !match) return;
-    seen += match.index + match[0].length;
-    left.shift();
-    if (turn[1] === 'hang up') child.kill('SIGKILL');
-    else child.stdin.write(turn[1]);
+    for (let [turn] = left; turn; [turn] = left) {
+      const match = turn[0].exec(output.slice(seen));
+      if (!match) return;
+      seen += match.index + match[0].length;
+      left.shift();
+      if (turn[1] === 'hang up') child.kill('SIGKILL');
+      else child.stdin.write(turn[1]);
+    }
   });
   child.stdin.on('error', () => undefined);
   const status = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)));
