@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
-import { lockHolder, takeLock } from '../kernel/lock.ts';
+import { lockHolder, takeLock, type Lock } from '../kernel/lock.ts';
 import { openKernel } from '../kernel/open.ts';
 import { faultsFromEnvironment } from './faults.ts';
 import { lockPath, openStore, type Directories } from './store.ts';
@@ -74,24 +74,33 @@ export async function withLock<T>(
   options: LockOptions = {},
 ): Promise<T> {
   const path = lockPath(context.directories);
-  let lock = await takeLock(context.kernel, path);
-  for (const end = performance.now() + (options.waitMs ?? 0); lock === undefined && performance.now() < end;) {
-    await sleep(100);
-    lock = await takeLock(context.kernel, path);
-  }
-  if (lock === undefined) {
-    const holder = await lockHolder(path);
-    const who = holder === undefined ? 'another run of Weft' : `\`${holder.command}\` (pid ${holder.pid})`;
-    throw new WeftError(5, [
-      { code: 'busy', severity: 'error', message: `${who} is changing this host; wait until it has ended and try again` },
-    ]);
-  }
+  const lock = await lockOrRefuse(context, path, options.waitMs ?? 0);
   try {
     await context.store.sweep();
     await checkPlace(context);
     return await work(await bringToEnd(context, report, options));
   } finally {
     await lock.release();
+  }
+}
+
+/** A holder says who it is right after it has the lock, and is silent once it lets go: a silent one is asked again, and its lock tried again, this long. */
+const silenceMs = 5000;
+
+async function lockOrRefuse({ kernel }: ApplyContext, path: string, waitMs: number): Promise<Lock> {
+  const start = performance.now();
+  for (;;) {
+    const lock = await takeLock(kernel, path);
+    if (lock !== undefined) return lock;
+    const waited = performance.now() - start;
+    const holder = lockHolder(path);
+    if (waited >= (holder === undefined ? Math.max(waitMs, silenceMs) : waitMs)) {
+      const who = holder === undefined ? 'another run of Weft' : `\`${holder.command}\` (pid ${holder.pid})`;
+      throw new WeftError(5, [
+        { code: 'busy', severity: 'error', message: `${who} is changing this host; wait until it has ended and try again` },
+      ]);
+    }
+    await sleep(50);
   }
 }
 

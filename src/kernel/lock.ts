@@ -73,18 +73,13 @@ export async function takeLock(kernel: Kernel, path: string): Promise<Lock | und
   };
 }
 
-/** A holder says who it is right after it has the lock; until then the file is empty, or still names one that was killed. */
-const patienceMs = 500;
-
-/** Who holds the lock; meaningful only right after {@link takeLock} returned undefined. Undefined when the holder does not say so in time. */
-export async function lockHolder(path: string): Promise<LockHolder | undefined> {
-  const end = performance.now() + patienceMs;
-  for (;;) {
-    const holder = readHolder(path);
-    if (holder !== undefined && isRunning(holder.pid)) return holder;
-    if (performance.now() > end) return undefined;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+/**
+ * Who holds the lock; meaningful only right after {@link takeLock} returned undefined. Undefined while a new holder has not said so yet, and once the
+ * last one has let go.
+ */
+export function lockHolder(path: string): LockHolder | undefined {
+  const holder = readHolder(path);
+  return holder !== undefined && isRunning(holder.pid) ? holder : undefined;
 }
 
 function readHolder(path: string): LockHolder | undefined {
