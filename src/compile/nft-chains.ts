@@ -30,7 +30,7 @@ import {
   vmap,
   words,
 } from './nft-words.ts';
-import type { HostPolicy } from './policy-model.ts';
+import type { HostPolicy, PolicyNetwork } from './policy-model.ts';
 import { familyOf } from './prefixes.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
 
@@ -63,7 +63,7 @@ const ndAlways = anyOf(
   'mld2-listener-report',
 );
 
-const anyBridge = (policy: HostPolicy): boolean => policy.networks.some((network) => network.filtered);
+const anyFiltered = (policy: HostPolicy): boolean => policy.networks.some((network) => network.filtered);
 
 /** What hangs on there being an address of the family at all. */
 const has4or6 = (policy: HostPolicy, family: 4 | 6): boolean =>
@@ -84,8 +84,8 @@ export function forwardChains(policy: HostPolicy, parts: TableParts, lookups: Lo
   for (const family of families.filter((f) => policy.elsewhere.some((subnet) => familyOf(subnet) === f))) {
     forward.push(rule(is(iifname, '@ours'), isNot(oifname, '@ours'), is(daddr(family), `@elsewhere${words[family].suffix}`), refused));
   }
-  if (anyBridge(policy)) {
-    forward.push(rule(is(iifname, '@bridges'), goTo('guests')), rule(is(oifname, '@bridges'), goTo('guests')));
+  if (anyFiltered(policy)) {
+    forward.push(rule(is(iifname, '@filtered'), goTo('guests')), rule(is(oifname, '@filtered'), goTo('guests')));
     policyChain(policy, parts, lookups);
   }
   // Without a policy they are still not reached from outside with their own private addresses.
@@ -167,8 +167,8 @@ function refusal(policy: HostPolicy, parts: TableParts): NftVerdict {
 
 export function inputChains(policy: HostPolicy, parts: TableParts, lookups: Lookups): void {
   const input: NftRule[] = [];
-  if (anyBridge(policy)) {
-    input.push(rule(is(iifname, '@bridges'), goTo('from_guests')));
+  if (anyFiltered(policy)) {
+    input.push(rule(is(iifname, '@filtered'), goTo('from_guests')));
     fromGuestsChain(policy, parts, lookups);
   }
   for (const family of families) {
@@ -223,8 +223,8 @@ function dhcpClients(family: 4 | 6): NftRule[] {
 
 export function outputChains(policy: HostPolicy, parts: TableParts, lookups: Lookups): void {
   const output: NftRule[] = [];
-  if (anyBridge(policy)) {
-    output.push(rule(is(oifname, '@bridges'), goTo('to_guests')));
+  if (anyFiltered(policy)) {
+    output.push(rule(is(oifname, '@filtered'), goTo('to_guests')));
     const open = policy.networks.some((network) => network.filtered && network.fromHost);
     parts.chain('to_guests', [
       ...noRedirects(),
@@ -251,13 +251,17 @@ export function outputChains(policy: HostPolicy, parts: TableParts, lookups: Loo
  * those that are not known are nobody's.
  */
 function unknownLinkLocals(policy: HostPolicy, parts: TableParts): NftRule[] {
-  const strict = new Set<string>();
+  const strict = new Set<PolicyNetwork>();
   for (const { family, network, block } of policy.endpoints.values()) {
-    if (family === 6 && network.filtered && block.fromHost.length > 0) strict.add(network.bridge);
+    if (family === 6 && network.filtered && block.fromHost.length > 0) strict.add(network);
   }
   if (strict.size === 0) return [];
-  const known = [...policy.linkLocals].filter(([, { network }]) => strict.has(network.bridge)).map(([address]) => address);
-  parts.set('strict', ['ifname'], [...strict]);
+  const known = [...policy.linkLocals].filter(([, { network }]) => strict.has(network)).map(([address]) => address);
+  parts.set(
+    'strict',
+    ['ifname'],
+    [...strict].flatMap((network) => network.interfaces),
+  );
   parts.set('link_local6', ['ipv6_addr'], known);
   return [
     rule(

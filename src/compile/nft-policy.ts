@@ -31,13 +31,13 @@ export function policyTable(policy: HostPolicy): NftTable | undefined {
   };
 }
 
-/** `ours`: all bridges; `inner`: with the loopback; `bridges`: those with a policy; `isolated`; `from_host`: where the host may connect by default. */
+/** `ours`: all interfaces behind which guests are; `inner`: with the loopback; `filtered`: those with a policy; `isolated`; `from_host`: where the host may connect by default. */
 function interfaceSets({ networks }: HostPolicy, parts: TableParts): void {
-  const names = (of: HostPolicy['networks']): string[] => of.map((network) => network.bridge);
+  const names = (of: HostPolicy['networks']): string[] => of.flatMap((network) => network.interfaces);
   const filtered = networks.filter((network) => network.filtered);
   parts.set('ours', ['ifname'], names(networks));
   parts.set('inner', ['ifname'], ['lo', ...names(networks)]);
-  parts.set('bridges', ['ifname'], names(filtered));
+  parts.set('filtered', ['ifname'], names(filtered));
   parts.set('isolated', ['ifname'], names(networks.filter((network) => network.isolated)));
   parts.set('from_host', ['ifname'], names(filtered.filter((network) => network.fromHost)));
 }
@@ -46,11 +46,13 @@ function addressSets({ networks, elsewhere, notInternet, endpoints }: HostPolicy
   for (const family of families) {
     const { suffix, type } = words[family];
     const own = (text: string): boolean => familyOf(text) === family;
-    const gateways = networks.flatMap(({ bridge, gateways: all }) => all.filter(own).map((gateway) => ({ bridge, gateway })));
+    const gateways = networks.flatMap((network) =>
+      network.gateways.filter(own).map((gateway) => ({ gateway, interfaces: network.interfaces })),
+    );
     parts.set(
       `gateway${suffix}`,
       ['ifname', type],
-      gateways.map(({ bridge, gateway }) => concat(bridge, gateway)),
+      gateways.flatMap(({ gateway, interfaces }) => interfaces.map((name) => concat(name, gateway))),
     );
     parts.set(
       `gateways${suffix}`,

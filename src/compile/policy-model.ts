@@ -48,7 +48,8 @@ export interface Endpoint {
 
 export interface PolicyNetwork {
   readonly name: string;
-  readonly bridge: string;
+  /** Interfaces of Weft behind which its guests are: the bridge, or the ports of a network without one. */
+  readonly interfaces: readonly string[];
   readonly isolated: boolean;
   /** False: `filter: off`. */
   readonly filtered: boolean;
@@ -59,7 +60,7 @@ export interface PolicyNetwork {
    * the replies could not leave.
    */
   readonly keptIn: readonly string[];
-  /** The host's addresses on the bridge, fe80::1 included. */
+  /** The host's addresses on those interfaces, fe80::1 included. */
   readonly gateways: readonly string[];
   readonly snat?: string;
 }
@@ -78,6 +79,6 @@ export interface HostPolicy {
   readonly linkLocals: ReadonlyMap<string, Endpoint>;
   /** Something on this host goes to the log. */
   readonly logs: boolean;
-  /** Families whose forwarding Weft switched on: what is neither from nor to a bridge of Weft is then dropped. */
+  /** Families whose forwarding Weft switched on: what is neither from nor to an interface of Weft is then dropped. */
   readonly guardsForwarding: { readonly v4: boolean; readonly v6: boolean };
 }

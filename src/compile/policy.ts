@@ -104,7 +104,7 @@ const subnetsOf = (network: Network): string[] => [network.v4?.subnet, network.v
 function policyNetwork(network: Network): PolicyNetwork {
   return {
     name: network.name,
-    bridge: network.bridge,
+    interfaces: [network.bridge],
     isolated: network.kind === 'isolated',
     filtered: network.filter === 'on',
     fromHost: network.fromHost === 'allow',
