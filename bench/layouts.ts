@@ -19,11 +19,6 @@ export interface Layout {
   readonly nextHop: string;
 }
 
-export interface Outcome {
-  readonly status: number;
-  readonly out: string;
-}
-
 /** The ports that are measured: what the last rule allows. */
 export const ports = { packets: 9, connects: 7007, throughput: 5201 } as const;
 
