@@ -5,6 +5,7 @@ import type { CliContext } from './context.ts';
 import { problemDocument } from './context.ts';
 import type { LoadedFile } from './file.ts';
 import { readFabric } from './file.ts';
+import { chooseHost } from './host.ts';
 import { table } from './table.ts';
 import { phase } from './timing.ts';
 
@@ -27,7 +28,9 @@ export function runCheck(ctx: CliContext): void {
 /** That there is no file is a problem like those in it: the document has the same shape. */
 function readOrReport(ctx: CliContext): LoadedFile | undefined {
   try {
-    return readFabric(ctx);
+    const loaded = readFabric(ctx);
+    if (loaded !== undefined && ctx.options.host !== undefined) chooseHost(loaded.fabric, ctx);
+    return loaded;
   } catch (error) {
     if (!(error instanceof WeftError)) throw error;
     for (const diagnostic of error.diagnostics) ctx.report(diagnostic);

@@ -1,12 +1,13 @@
 /** The work of `weft logs`. Rules and names are those of the last apply: packets were judged by it, not by what the file says now. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { openStore } from '../apply/store.ts';
+import { WEFT_DNS_PORT } from '../compile/ports.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import type { DiagnosticCode } from '../diagnostic/codes.ts';
 import { didYouMean } from '../fabric/did-you-mean.ts';
 import type { Fabric } from '../fabric/model.ts';
 import { recordingsDir } from '../kernel/recorder.ts';
-import { type LogNames, formatLog, selectGuest } from '../logs/format.ts';
+import { type LogNames, formatLog, portOf, selectGuest } from '../logs/format.ts';
 import { type LogRecord, readRecordings } from '../logs/read.ts';
 import type { CliContext } from './context.ts';
 
@@ -39,14 +40,16 @@ function namesOf(fabric: Fabric): LogNames {
   const guests = fabric.guests.flatMap(({ name, nics }) =>
     nics.flatMap(({ v4, v6 }) => [v4, v6].flatMap((address) => (address === undefined ? [] : [[address, name] as const]))),
   );
-  return { rules: new Map(rules), guests: new Map(guests) };
+  return { rules: new Map(rules), guests: new Map(guests), hostPorts: new Map([[WEFT_DNS_PORT, 53]]) };
 }
 
 function logsNothing(fabric: Fabric): boolean {
   return !fabric.guests.some(({ logDropped }) => logDropped) && ![...fabric.allow, ...fabric.block].some(({ log }) => log);
 }
 
-function packetDocument({ time, verdict, ruleId, src, dst, protocol, sport, dport }: LogRecord, names: LogNames): object {
+function packetDocument(record: LogRecord, names: LogNames): object {
+  const { time, verdict, ruleId, src, dst, protocol, sport } = record;
+  const dport = portOf(record, names);
   const rule = ruleId === undefined ? undefined : names.rules.get(ruleId);
   const from = names.guests.get(src);
   const to = names.guests.get(dst);

@@ -65,3 +65,29 @@ it('names route and interface', () => {
   });
   assert.match(problem?.message ?? '', /10\.1\.0\.0\/25 on tun0/);
 });
+
+it('warns of what an isolated network never reaches, and of nothing else', () => {
+  const { guests, ...rest } = smallFabric({
+    networks: { lab: { kind: 'isolated', v4 }, lan: { v4: '10.2.0.0/24' } },
+    guests: { vault: { networks: ['lab'] }, safe: { networks: ['lab'] }, web: { networks: ['lan'] } },
+    allow: [
+      { from: 'vault', to: '192.0.2.0/24' },
+      { from: '192.0.2.7', to: 'safe' },
+      { from: 'vault', to: '10.2.0.0/16' },
+      { from: 'vault', to: '203.0.113.10' },
+      { from: 'web', to: '192.0.2.0/24' },
+    ],
+  });
+  const withDns = guests.map((guest) => ({
+    ...guest,
+    nics: guest.nics.map((nic) => ({ ...nic, dns: guest.name === 'safe' ? ['192.0.2.53'] : ['10.2.0.1'] })),
+  }));
+  const said = hostProblems({ ...rest, guests: withDns }, 'host', smallFacts).map(
+    ({ code, message }) => `${code} ${message.split(/[:;]/)[0]}`,
+  );
+  assert.deepEqual(said, [
+    'isolated-outside `vault -> 192.0.2.0/24` opens nothing',
+    'isolated-outside `192.0.2.7 -> safe` opens nothing',
+    'isolated-outside `safe` does not reach the name server 192.0.2.53',
+  ]);
+});

@@ -6,6 +6,7 @@ import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import type { Fabric, Network } from '../fabric/model.ts';
 import type { HostFacts } from '../hoststate/model.ts';
 import { formatPrefix, parsePrefix, prefixesOverlap, prefixWithin, type Prefix } from '../net/ip.ts';
+import { isolatedProblems } from './isolated.ts';
 import { localNetworks } from './local-nics.ts';
 
 /** Every host has them on every link: no subnet collides with these. */
@@ -16,14 +17,15 @@ const EVERYWHERE = ['127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '::1/128', '
 /**
  * Codes: `subnet-in-use` (error when the host has a route or an address inside the subnet, or the same one; warning when its route is wider, which then
  * only loses the part that the network takes), `snat-not-on-uplink` (error), `uplink-unknown` (error with `snat:`, else warning: guests are
- * translated behind whatever interface a packet leaves by), `filter-off` (warning).
+ * translated behind whatever interface a packet leaves by), `filter-off` (warning), `isolated-outside` (warning).
  */
 export function hostProblems(fabric: Fabric, hostName: string, facts: HostFacts): Diagnostic[] {
-  return localNetworks(fabric, hostName).flatMap((network) => [
+  const ofNetworks = localNetworks(fabric, hostName).flatMap((network) => [
     ...subnetsInUse(network, facts),
     ...uplinkProblems(network, facts),
     ...(network.filter === 'off' ? [filterOff(network)] : []),
   ]);
+  return [...ofNetworks, ...isolatedProblems(fabric, hostName, facts)];
 }
 
 function subnetsInUse(network: Network, facts: HostFacts): Diagnostic[] {

@@ -48,6 +48,7 @@ export const diagnosticCodes = [
   'inside-cycle',
   'family-mismatch',
   'isolated-internet',
+  'isolated-outside',
   'unpublished-internet',
   'snat-not-on-uplink',
   'empty-party',

@@ -28,10 +28,8 @@ export function placesNaming(file: ConfigFile, guest: string): NonNullable<Diagn
   }
   for (const [name, group] of Object.entries(model.groups)) {
     if (!('members' in group)) continue;
-    const list = file.span(['groups', name, 'members'], 'key');
-    const long = list.line !== file.span(['groups', name], 'key').line || list.column !== file.span(['groups', name], 'key').column;
     group.members.forEach((member, index) => {
-      if (isIt(member)) note(`it is in the group \`${name}\``, long ? ['groups', name, 'members', index] : ['groups', name, index]);
+      if (isIt(member)) note(`it is in the group \`${name}\``, group.long ? ['groups', name, 'members', index] : ['groups', name, index]);
     });
   }
   for (const [section, rules] of Object.entries({ allow: model.allow, block: model.block })) {

@@ -8,6 +8,8 @@ export interface LogNames {
   readonly rules: ReadonlyMap<string, { readonly file: string; readonly line: number; readonly text: string }>;
   /** By address: the guest's name. */
   readonly guests: ReadonlyMap<string, string>;
+  /** What a guest sent to a port of the host before it was translated: dnsmasq's own to 53. */
+  readonly hostPorts: ReadonlyMap<number, number>;
 }
 
 /**
@@ -21,9 +23,15 @@ export interface LogNames {
 export function formatLog(records: readonly LogRecord[], names: LogNames, guest?: string): readonly string[] {
   return selectGuest(records, names, guest).map((record) => {
     const who = (address: string): string => names.guests.get(address) ?? address;
-    const ports = record.dport === undefined ? record.protocol : `${record.protocol}/${record.dport}`;
+    const port = portOf(record, names);
+    const ports = port === undefined ? record.protocol : `${record.protocol}/${port}`;
     return `${localTime(record.time)} ${record.verdict.padEnd(8)} ${who(record.src)} -> ${who(record.dst)} ${ports} (${because(record, names)})`;
   });
+}
+
+/** The destination port as the file says it. */
+export function portOf({ dst, dport }: LogRecord, names: LogNames): number | undefined {
+  return dport === undefined || names.guests.has(dst) ? dport : (names.hostPorts.get(dport) ?? dport);
 }
 
 /** The packets from or to one guest; all of them without one. */

@@ -77,17 +77,18 @@ describe('the recorder', () => {
     ]);
     const index = Number(await bed.host.run('cat', ['/sys/class/net/br-internal/ifindex']).catch(() => '0'));
     for (const { time, inIf } of records) {
-      assert.ok(Math.abs(time - began) < 5000, 'the time of the packet');
+      assert.ok(Math.abs(time - began) < 60_000, 'the time of the packet');
       if (index > 0) assert.equal(inIf, index);
     }
     assert.ok((records[1]?.sport ?? 0) > 1023);
     const names = {
       rules: new Map([['1f2e3d4c', { file: 'weft.yaml', line: 40, text: 'web -> host icmp' }]]),
       guests: new Map([['10.0.105.10', 'web']]),
+      hostPorts: new Map([[4242, 42]]),
     };
     assert.deepEqual(
       formatLog(records, names, 'WEB').map((line) => line.slice('2026-11-21 09:35:12.123 '.length)),
-      ['accepted web -> 10.0.105.254 icmp (weft.yaml:40: web -> host icmp)', 'dropped  web -> 10.0.105.254 udp/4242 (no rule allows it)'],
+      ['accepted web -> 10.0.105.254 icmp (weft.yaml:40: web -> host icmp)', 'dropped  web -> 10.0.105.254 udp/42 (no rule allows it)'],
     );
   });
 
