@@ -22,7 +22,7 @@ allow:
   - web -> db tcp/${port}
 `;
 
-async function until(what: string, test: () => Promise<boolean>, seconds = 15): Promise<void> {
+async function until(what: string, test: () => Promise<boolean>, seconds = 40): Promise<void> {
   for (const end = Date.now() + seconds * 1000; !(await test()); await sleep(200))
     assert.ok(Date.now() < end, `${what} did not happen within ${seconds} s`);
 }

@@ -31,7 +31,7 @@ it('gives each test a host of its own', async () => {
     ),
   );
   assert.deepEqual(readdirSync('/run/netns'), []);
-  assert.ok(performance.now() - began < 5000);
+  assert.ok(performance.now() - began < 60_000);
 });
 
 it('sees what is left, and removes it all the same', async () => {

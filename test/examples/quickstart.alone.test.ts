@@ -43,7 +43,7 @@ function processesOf(text: string): number[] {
 }
 
 async function until(done: () => boolean): Promise<void> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + 30_000;
   while (!done()) {
     assert.ok(performance.now() < end, 'it takes too long');
     await new Promise((resolve) => setTimeout(resolve, 20));
