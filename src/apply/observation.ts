@@ -107,30 +107,32 @@ function untaggedLink(link: SeenLink, known: Link | undefined): Link {
 }
 
 function presentGuests(states: readonly HostState[], records: readonly AppliedRecord[], claims: Claims): GuestSide[] {
-  const claimed = new Set(claims.namespaces);
+  const claimed = new Set([...claims.namespaces, ...claims.links]);
   const recorded = new Set(records.flatMap((record) => record.state.guests.map((side) => side.guest)));
   const known = new Map<string, GuestSide>();
   for (const state of states)
     for (const side of state.guests)
       if (recorded.has(side.guest) || isClaimed(side, claimed)) known.set(side.guest, latest(known, side, state, records));
-  return [...known.values()].filter((side) =>
-    existsSync(side.netns.kind === 'made' ? `/run/netns/${side.netns.namespace}` : side.netns.path),
-  );
+  return [...known.values()]
+    .filter((side) => existsSync(side.netns.kind === 'made' ? `/run/netns/${side.netns.namespace}` : side.netns.path))
+    .map((side) => (isClaimed(side, claimed) ? unknownInside(side) : side));
 }
 
+/** An interrupted change has made its namespace or its port: whether it came to set them up as well, nobody knows. */
 const isClaimed = (side: GuestSide, claimed: ReadonlySet<string>): boolean =>
-  side.netns.kind === 'made' && claimed.has(side.netns.namespace);
+  (side.netns.kind === 'made' && claimed.has(side.netns.namespace)) || side.interfaces.some(({ port }) => claimed.has(port));
+
+/** Its resolver counts as not written, so that it is set up again whole. */
+const unknownInside = (side: GuestSide): GuestSide => ({ ...side, resolvConf: '' });
 
 /**
- * The newest record's word on a guest counts. When records differ an apply was interrupted, and nobody knows how far the inside is: its
- * resolver then counts as not written, so that it is set up again whole.
+ * The newest record's word on a guest counts. When records differ an apply was interrupted, and nobody knows how far the inside is.
  */
 function latest(known: ReadonlyMap<string, GuestSide>, side: GuestSide, state: HostState, records: readonly AppliedRecord[]): GuestSide {
   const earlier = known.get(side.guest);
   if (!records.some((record) => record.state === state)) return earlier ?? side;
   if (earlier === undefined || sameJson(earlier, side)) return side;
-  const { resolvConf: _, ...rest } = side;
-  return { ...rest, resolvConf: '' };
+  return unknownInside(side);
 }
 
 function presentServices(context: ApplyContext, wanted: HostState): Service[] {

@@ -17,6 +17,8 @@ export interface SessionOptions {
   readonly directories: Directories;
   readonly progress: (text: string) => void;
   readonly verbose?: (line: string) => void;
+  /** Default `full`. */
+  readonly stage?: ApplyContext['stage'];
 }
 
 /** Where resolv.conf files of named namespaces live (ip-netns(8)). */
@@ -32,6 +34,7 @@ export function openSession(options: SessionOptions): ApplyContext {
     netnsConfig: NETNS_CONFIG,
     faults: faultsFromEnvironment(),
     progress: options.progress,
+    stage: options.stage ?? 'full',
     ...(options.verbose === undefined ? {} : { verbose: options.verbose }),
     armWatchdog: (id) => {
       const program = process.argv[1];

@@ -19,6 +19,8 @@ import { problemsOf, undo } from './undo.ts';
 
 export interface ApplyContext extends ExecutionContext {
   readonly faults: Faults;
+  /** `early`: the network is not up yet, and what is on interfaces that are not Weft's is left for later. */
+  readonly stage: 'early' | 'full';
   /** One line of progress for people. */
   readonly progress: (text: string) => void;
   /** Starts the process that undoes an unconfirmed change; resolves once it has said that it watches. */
@@ -32,6 +34,8 @@ export interface Goal {
   readonly confirmMs?: number;
   readonly command: string;
   readonly keepPrevious?: boolean;
+  /** weft.lock stays as it is: only what the kernel holds is brought back, and the file may have gone on since. */
+  readonly keepLock?: boolean;
   /** The record stood for the observation (design.md 5.2): what nft has taken is then not read back, for only a little of it is new. */
   readonly stands?: boolean;
   /** Links and namespaces that an earlier change, which this one makes an end of, may have made without a tag. */
@@ -87,7 +91,7 @@ async function carryOut(context: ApplyContext, goal: Goal, journal: Journal, pla
     if (goal.stands !== true) await readBack(context, goal.record);
     faults.point('read back');
     stopOnSignal(signals);
-    const lock = goal.record?.lock;
+    const lock = goal.keepLock === true ? undefined : goal.record?.lock;
     if (lock && (await readFileIfThere(lock.path)) !== lock.text) await replaceFile(lock.path, lock.text, 0o644);
     faults.point('lock file written');
     await store.write('journal', { ...journal, step: plan.steps.length, phase: 'committing' });
@@ -139,9 +143,9 @@ export async function refuseWhilePending({ store }: ApplyContext): Promise<void>
 
 async function beginJournal(context: ApplyContext, goal: Goal, plan: Plan): Promise<Journal> {
   const { store } = context;
-  const lockPath = goal.record?.lock.path;
-  const lockText = lockPath === undefined ? undefined : await readFileIfThere(lockPath);
-  if (goal.record && lockText !== goal.record.lock.text) await refuseUnwritable(goal.record.lock.path);
+  const lock = goal.keepLock === true ? undefined : goal.record?.lock;
+  const lockText = lock === undefined ? undefined : await readFileIfThere(lock.path);
+  if (lock !== undefined && lockText !== lock.text) await refuseUnwritable(lock.path);
   const { confirmMs } = goal;
   const journal: Journal = {
     version: 1,
@@ -157,7 +161,7 @@ async function beginJournal(context: ApplyContext, goal: Goal, plan: Plan): Prom
     first: !store.exists('applied'),
     keepPrevious: goal.keepPrevious === true,
     ...(confirmMs === undefined ? {} : { confirmMs, ...(await deadlineIn(context, confirmMs)) }),
-    ...(lockPath === undefined ? {} : { lockFile: lockText === undefined ? { path: lockPath } : { path: lockPath, text: lockText } }),
+    ...(lock === undefined ? {} : { lockFile: lockText === undefined ? { path: lock.path } : { path: lock.path, text: lockText } }),
   };
   try {
     context.faults.point('begin');

@@ -5,14 +5,12 @@
 import { rm } from 'node:fs/promises';
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
-import type { HostState } from '../hoststate/model.ts';
 import { emptyState, planChanges } from '../plan/plan.ts';
 import type { Plan, Step } from '../plan/steps.ts';
-import { liveAttachments } from './attachments.ts';
+import { attainable } from './attainable.ts';
 import { cutConnections } from './connections.ts';
 import { executeStep } from './execute.ts';
 import { ownState } from './observation.ts';
-import { withAttachments } from './record.ts';
 import { holdSignals } from './signals.ts';
 import { replaceFile, type AppliedRecord, type Journal, type Store } from './store.ts';
 import type { ApplyContext } from './transaction.ts';
@@ -61,7 +59,7 @@ async function goBack(context: ApplyContext, journal: Journal): Promise<readonly
   const { faults } = context;
   const { older, newer } = await recordsOf(context.store, journal);
   const known = older ?? newer;
-  const goal = older ? await attainable(older) : emptyState(known?.state.fabric ?? '', known?.state.host ?? '');
+  const goal = older ? (await attainable(context, older)).state : emptyState(known?.state.fabric ?? '', known?.state.host ?? '');
   const records = [older, newer].filter((record) => record !== undefined);
   const claims = { links: new Set(journal.claimedLinks), namespaces: new Set(journal.claimedNamespaces) };
   let problems: readonly Diagnostic[] = [];
@@ -105,12 +103,6 @@ async function recordsOf(
   if (journal.first) return { older: undefined, newer: await store.read('applied') };
   const previous = await store.read('previous');
   return previous === undefined ? { older, newer: undefined } : { older: previous, newer: older };
-}
-
-/** The record's state without the ports of containers that have ended since. */
-async function attainable(record: AppliedRecord): Promise<HostState> {
-  const live = await liveAttachments(record.attachments);
-  return Object.keys(live).length === Object.keys(record.attachments).length ? record.state : withAttachments(record, live).state;
 }
 
 /** What undo makes anew bears no tag for a moment either: the journal has to say so before, for the undo after a crash of this one. */

@@ -23,10 +23,14 @@ export function loadRequest(ctx: CliContext): PlanRequest {
 export const lockFileOf = (file: string): string => resolve(existsSync(file) ? realpathSync(file) : file, '..', LOCK_FILE);
 
 /** The kernel of this namespace and the state directory of the options. Progress goes to standard error. */
-export function sessionOf(ctx: CliContext, options: { readonly verbose?: boolean; readonly quiet?: boolean } = {}): ApplyContext {
+export function sessionOf(
+  ctx: CliContext,
+  options: { readonly verbose?: boolean; readonly quiet?: boolean; readonly stage?: ApplyContext['stage'] } = {},
+): ApplyContext {
   const { stateDir, runDir } = ctx.options;
   return openSession({
     directories: { state: stateDir, run: runDir },
+    ...(options.stage === undefined ? {} : { stage: options.stage }),
     progress: options.quiet === true ? () => undefined : (text) => ctx.err(text),
     ...(options.verbose === true ? { verbose: (line: string) => ctx.err(`+ ${line}`) } : {}),
   });

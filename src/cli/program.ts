@@ -18,11 +18,13 @@ import { register as registerDestroy } from './commands/destroy.ts';
 import { register as registerExport } from './commands/export.ts';
 import { register as registerGuest } from './commands/guest.ts';
 import { register as registerImport } from './commands/import.ts';
+import { register as registerInstall } from './commands/install.ts';
 import { register as registerInit } from './commands/init.ts';
 import { register as registerRehearse } from './commands/rehearse.ts';
 import { register as registerCapture } from './commands/capture.ts';
 import { register as registerLogs } from './commands/logs.ts';
 import { register as registerPlan } from './commands/plan.ts';
+import { register as registerRestore } from './commands/restore.ts';
 import { register as registerRollback } from './commands/rollback.ts';
 import { register as registerShow } from './commands/show.ts';
 import { register as registerStatus } from './commands/status.ts';
@@ -40,8 +42,10 @@ const commands: readonly Register[] = [
   registerApply,
   registerConfirm,
   registerRollback,
+  registerRestore,
   registerDestroy,
   registerAttach,
+  registerInstall,
   registerStatus,
   registerShow,
   registerExport,

@@ -62,6 +62,7 @@ export const diagnosticCodes = [
   'program-failed',
   'feature-missing',
   'uplink-unknown',
+  'interface-missing',
   'subnet-in-use',
   'name-in-use',
   'user-unknown',

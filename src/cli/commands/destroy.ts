@@ -53,5 +53,8 @@ export const register: Register = (program, ctx) => {
     await withLock(session, ctx.report, destroy, { leaving: true });
     ctx.touched = false;
     await removeRunDirectory(session);
+    const { installedUnits } = await import('../../boot/install.ts');
+    const units = await installedUnits('/');
+    if (units.length > 0) ctx.err(`${units.join(', ')} are still installed and do nothing now; \`weft uninstall\` removes them.`);
   });
 };

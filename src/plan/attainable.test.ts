@@ -1,0 +1,26 @@
+/** What can stand before the network is up, and what without an interface that has gone. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { HostState, Sysctl } from '../hoststate/model.ts';
+import { earlyPart, foreignLinks, presentPart } from './attainable.ts';
+import { emptyState } from './plan.ts';
+
+const setting = (key: string, link?: string): Sysctl => ({ key, value: '1', ...(link === undefined ? {} : { link }) });
+const own = setting('net/ipv4/conf/br-a/proxy_arp_pvlan', 'br-a');
+const ofHost = [setting('net/ipv4/ip_forward'), setting('net/ipv6/conf/all/forwarding'), setting('net/bridge/bridge-nf-call-iptables')];
+const ofUplink = setting('net/ipv6/conf/eth0.10/force_forwarding');
+const ofOther = setting('net/ipv6/conf/wan/accept_ra');
+const state: HostState = { ...emptyState('demo', 'host'), sysctls: [own, ...ofHost, ofUplink, ofOther] };
+
+test('early: nothing on interfaces of others, whether they are there or not', () => {
+  assert.deepEqual(earlyPart(state).sysctls, [own, ...ofHost]);
+});
+
+test('present: all but what is on interfaces that are not there', () => {
+  assert.deepEqual(presentPart(state, new Set(['lo', 'eth0.10'])).sysctls, [own, ...ofHost, ofUplink]);
+  assert.deepEqual(presentPart(state, new Set(['wan', 'eth0.10'])), state);
+});
+
+test('foreign links are told by name', () => {
+  assert.deepEqual(foreignLinks(state), ['eth0.10', 'wan']);
+});
