@@ -16,7 +16,7 @@ allow:
   - web -> box tcp/80
 `;
 
-it('attaches by path, follows a restart, survives an apply, detaches', { timeout: 90_000 }, async () => {
+it('attaches by path, follows a restart, survives an apply, detaches', { timeout: 240_000 }, async () => {
   await withHost({ file: file() }, async (bed) => {
     await bed.weft('apply', '--yes');
     const answered = async (at: string, to: string, port: number): Promise<boolean> =>

@@ -58,7 +58,7 @@ const open = async (bed: HostBed): Promise<boolean> =>
   (await bed.probe('web', 'db', { to: '10.0.105.20', protocol: 'tcp', port: 5432, timeoutMs: 500 })).answered;
 
 describe('beside other tables', { concurrency: true }, () => {
-  it('warns of the foreign chain that will drop, touches none, and leaves everything as it was', { timeout: 60_000 }, async () => {
+  it('warns of the foreign chain that will drop, touches none, and leaves everything as it was', { timeout: 180_000 }, async () => {
     await withHost({ file: file('beside') }, async (bed) => {
       await load(bed, foreign);
       const before = await bed.snapshot();
@@ -88,7 +88,7 @@ describe('beside other tables', { concurrency: true }, () => {
     });
   });
 
-  it('mends what another tool has flushed; status says what is missing', { timeout: 60_000 }, async () => {
+  it('mends what another tool has flushed; status says what is missing', { timeout: 180_000 }, async () => {
     await withHost({ file: file('flushed') }, async (bed) => {
       await bed.weft('apply', '--yes');
       assert.equal(await open(bed), true);
@@ -128,7 +128,7 @@ describe('beside other tables', { concurrency: true }, () => {
     });
   });
 
-  it('takes over no interface, namespace or subnet that is somebody else’s', { timeout: 60_000 }, async () => {
+  it('takes over no interface, namespace or subnet that is somebody else’s', { timeout: 180_000 }, async () => {
     await withHost({ file: file('taken') }, async (bed) => {
       const refused = async (prepare: string, message: RegExp, undo: string): Promise<void> => {
         await bed.host.kernel.run('sh', ['-c', prepare]);

@@ -37,7 +37,7 @@ interface Status {
 const status = async (bed: HostBed): Promise<Status> => JSON.parse((await bed.tryWeft(['status', '--json'])).stdout) as Status;
 
 describe('apply --confirm', { concurrency: true }, () => {
-  it('goes back by itself, cutting what only the new policy allowed', { timeout: 60_000 }, async () => {
+  it('goes back by itself, cutting what only the new policy allowed', { timeout: 180_000 }, async () => {
     await withHost({ file: file('back', 'web -> db tcp/80') }, async (bed) => {
       await bed.weft('apply', '--yes');
       const before = await bed.snapshot();
@@ -59,7 +59,7 @@ describe('apply --confirm', { concurrency: true }, () => {
     });
   });
 
-  it('goes back after kill -9 in the middle, without any further command', { timeout: 60_000 }, async () => {
+  it('goes back after kill -9 in the middle, without any further command', { timeout: 180_000 }, async () => {
     await withHost({ file: file('cut', 'web -> db tcp/80') }, async (bed) => {
       await bed.weft('apply', '--yes');
       const before = await bed.snapshot();
@@ -70,7 +70,7 @@ describe('apply --confirm', { concurrency: true }, () => {
     });
   });
 
-  it('is kept by confirm, refuses another change until then, and rollback takes it back at once', { timeout: 60_000 }, async () => {
+  it('is kept by confirm, refuses another change until then, and rollback takes it back at once', { timeout: 180_000 }, async () => {
     await withHost({ file: file('keep', 'web -> db tcp/80') }, async (bed) => {
       await bed.weft('apply', '--yes');
       bed.writeFile(file('keep', 'web -> db tcp/81'));
@@ -91,7 +91,7 @@ describe('apply --confirm', { concurrency: true }, () => {
 
   it(
     'goes back with the next command when the watchdog was killed; `weft rollback` then goes no further',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       await withHost({ file: file('alone', 'web -> db tcp/79') }, async (bed) => {
         await bed.weft('apply', '--yes');
@@ -112,7 +112,7 @@ describe('apply --confirm', { concurrency: true }, () => {
     },
   );
 
-  it('a first apply that is not confirmed leaves nothing', { timeout: 60_000 }, async () => {
+  it('a first apply that is not confirmed leaves nothing', { timeout: 180_000 }, async () => {
     await withHost({ file: file('first', 'web -> db tcp/80') }, async (bed) => {
       const before = await bed.snapshot();
       await bed.weft('apply', '--yes', '--confirm', '2s');
@@ -136,7 +136,7 @@ it('without a terminal and without --yes: exit 2, and nothing is touched', async
   });
 });
 
-it('two at once: one of them is told who is at work (exit 5), and the host is right', { timeout: 60_000 }, async () => {
+it('two at once: one of them is told who is at work (exit 5), and the host is right', { timeout: 180_000 }, async () => {
   await withHost({ file: file('two', 'web -> db tcp/80') }, async (bed) => {
     const results = await Promise.all([bed.tryWeft(['apply', '--yes']), bed.tryWeft(['apply', '--yes']), bed.tryWeft(['apply', '--yes'])]);
     assert.ok(results.some((result) => result.status === 0));

@@ -15,7 +15,7 @@ guests:
 allow: [${rules.map((rule) => `"${rule}"`).join(', ')}]
 `;
 
-it('warns of UDP that its other side may go on with, and of nothing else', { timeout: 60_000 }, async () => {
+it('warns of UDP that its other side may go on with, and of nothing else', { timeout: 180_000 }, async () => {
   await withHost({ file: file(['a -> b udp/82', 'a -> b tcp/83', 'b -> a udp/1-65535']) }, async (bed) => {
     await bed.weft('apply', '--yes');
     const udp = await bed.hold('a', 'b', { to: '10.0.105.20', protocol: 'udp', port: 82, everyMs: 20 });

@@ -36,7 +36,7 @@ const apply: Turn = [/Apply this\? \[y\/N\] $/, 'y\n'];
 const keep = /Keep it\? .*\[y\/N\] $/;
 
 describe('weft apply at a terminal', { concurrency: true }, () => {
-  it('changes nothing without a yes', { timeout: 60_000 }, async () => {
+  it('changes nothing without a yes', { timeout: 180_000 }, async () => {
     await withHost({ file: file('ask', 80) }, async (bed) => {
       const before = await bed.snapshot();
       for (const typed of ['n\n', '\n', 'yess\n', CTRL_C, '\x04']) {
@@ -48,7 +48,7 @@ describe('weft apply at a terminal', { concurrency: true }, () => {
     });
   });
 
-  it('keeps it after a second yes, and goes back after no, Ctrl-C, end of input or no answer', { timeout: 90_000 }, async () => {
+  it('keeps it after a second yes, and goes back after no, Ctrl-C, end of input or no answer', { timeout: 240_000 }, async () => {
     await withHost({ file: file('keep', 80) }, async (bed) => {
       const kept = await atTerminal(bed, ['apply'], [apply, [keep, 'y\n']]);
       assert.equal(kept.status, 0, kept.output);
@@ -70,7 +70,7 @@ describe('weft apply at a terminal', { concurrency: true }, () => {
     });
   });
 
-  it('goes back by itself when the terminal is closed at the question', { timeout: 60_000 }, async () => {
+  it('goes back by itself when the terminal is closed at the question', { timeout: 180_000 }, async () => {
     await withHost({ file: file('gone', 80) }, async (bed) => {
       const before = await bed.snapshot();
       await atTerminal(bed, ['apply', '--confirm', '3s'], [apply, [keep, 'hang up']]);
@@ -78,7 +78,7 @@ describe('weft apply at a terminal', { concurrency: true }, () => {
     });
   });
 
-  it('says so when somebody else has confirmed meanwhile, and leaves a later change of theirs alone', { timeout: 60_000 }, async () => {
+  it('says so when somebody else has confirmed meanwhile, and leaves a later change of theirs alone', { timeout: 180_000 }, async () => {
     await withHost({ file: file('other', 80) }, async (bed) => {
       await bed.weft('apply', '--yes');
       bed.writeFile(file('other', 81));
@@ -92,7 +92,7 @@ describe('weft apply at a terminal', { concurrency: true }, () => {
     });
   });
 
-  it('Ctrl-C in the middle of a slow step: that step ends, and everything goes back', { timeout: 60_000 }, async () => {
+  it('Ctrl-C in the middle of a slow step: that step ends, and everything goes back', { timeout: 180_000 }, async () => {
     await withHost({ file: file('slow', 80) }, async (bed) => {
       const before = await bed.snapshot();
       const env = slow(bed, 'nft', 1.5);
@@ -123,7 +123,7 @@ function slow(bed: HostBed, program: string, seconds: number): Record<string, st
   return { PATH: `${directory}:${process.env['PATH']}` };
 }
 
-it('a signal at each point of an apply: back with exit status 3, or finished', { timeout: 120_000 }, async () => {
+it('a signal at each point of an apply: back with exit status 3, or finished', { timeout: 300_000 }, async () => {
   await withHost({ file: file('signals', 80) }, async (bed) => {
     await bed.weft('apply', '--yes');
     const before = await bed.snapshot();
@@ -143,7 +143,7 @@ it('a signal at each point of an apply: back with exit status 3, or finished', {
   });
 });
 
-it('goes on to the end when nobody reads its output any more', { timeout: 60_000 }, async () => {
+it('goes on to the end when nobody reads its output any more', { timeout: 180_000 }, async () => {
   await withHost({ file: file('pipe', 80) }, async (bed) => {
     const weft = (args: string): string =>
       `${process.execPath} ${new URL('../../src/cli/main.ts', import.meta.url).pathname} ${args} -f ${bed.file} --state-dir ${bed.directory}/state --run-dir ${bed.directory}/run`;

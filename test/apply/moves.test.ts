@@ -93,7 +93,7 @@ $| = 1; print "open\\n"; while (!-e $ARGV[1]) { select(undef, undef, undef, 0.05
 
 it(
   'a TAP in use: its VM keeps it through a new network and other guests’ changes, and loses it when it is removed',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     await withHost({ file: file('held') }, async (bed) => {
       const apply = applier(bed);
@@ -121,7 +121,7 @@ it(
 
 it(
   'the first apply, a change and the end, all slow and watched: nothing passes that neither the old nor the new policy allows',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     await withHost({ file: file('watched') }, async (bed) => {
       const path = slowed(bed, { nft: 0.6, ip: 0.3, bridge: 0.3 });

@@ -50,7 +50,7 @@ const own = (bed: HostBed, name: string): string[] =>
   bed.leftovers().filter((line) => !line.includes('/etc/netns/') || line.includes(`/etc/netns/${name}-`));
 
 describe('after a reboot', { concurrency: true }, () => {
-  it('status tells what is missing, apply makes it again, destroy leaves what the new boot had', { timeout: 60_000 }, async () => {
+  it('status tells what is missing, apply makes it again, destroy leaves what the new boot had', { timeout: 180_000 }, async () => {
     await withHost({ file: file('boot') }, async (bed) => {
       await bed.weft('apply', '--yes');
       await reboot(bed, 'sysctl -qw net.ipv4.ip_forward=1');
@@ -68,7 +68,7 @@ describe('after a reboot', { concurrency: true }, () => {
     });
   });
 
-  it('destroy alone is enough', { timeout: 60_000 }, async () => {
+  it('destroy alone is enough', { timeout: 180_000 }, async () => {
     await withHost({ file: file('away') }, async (bed) => {
       await bed.weft('apply', '--yes');
       await reboot(bed);
@@ -79,7 +79,7 @@ describe('after a reboot', { concurrency: true }, () => {
     });
   });
 
-  it('a change that nobody had confirmed is gone, whatever the clock says', { timeout: 60_000 }, async () => {
+  it('a change that nobody had confirmed is gone, whatever the clock says', { timeout: 180_000 }, async () => {
     await withHost({ file: file('late') }, async (bed) => {
       await bed.weft('apply', '--yes');
       bed.writeFile(file('late', 81));
@@ -95,7 +95,7 @@ describe('after a reboot', { concurrency: true }, () => {
 });
 
 describe('somebody else’s state', { concurrency: true }, () => {
-  it('of another namespace that lives, or with another run directory, is refused', { timeout: 60_000 }, async () => {
+  it('of another namespace that lives, or with another run directory, is refused', { timeout: 180_000 }, async () => {
     await withHost({ file: file('mine') }, async (bed) => {
       await bed.weft('apply', '--yes');
       const here = await bed.snapshot();
@@ -125,7 +125,7 @@ describe('somebody else’s state', { concurrency: true }, () => {
     });
   });
 
-  it('lost: destroy still finds what is tagged, and says what it cannot know', { timeout: 60_000 }, async () => {
+  it('lost: destroy still finds what is tagged, and says what it cannot know', { timeout: 180_000 }, async () => {
     await withHost({ file: file('lost') }, async (bed) => {
       const before = await bed.snapshot();
       await bed.weft('apply', '--yes');
@@ -145,7 +145,7 @@ describe('somebody else’s state', { concurrency: true }, () => {
 });
 
 describe('a state directory that cannot be written', { concurrency: true }, () => {
-  it('read-only: refused, and nothing is touched', { timeout: 60_000 }, async () => {
+  it('read-only: refused, and nothing is touched', { timeout: 180_000 }, async () => {
     await withHost({ file: file('ro') }, async (bed) => {
       const state = join(bed.directory, 'state');
       const mount = (...args: string[]): Promise<string> => openKernel().run('mount', args);
@@ -179,7 +179,7 @@ describe('a state directory that cannot be written', { concurrency: true }, () =
     });
   });
 
-  it('full, at any moment: the old or the new policy, and no half-written file stays', { timeout: 120_000 }, async () => {
+  it('full, at any moment: the old or the new policy, and no half-written file stays', { timeout: 300_000 }, async () => {
     await withHost({ file: file('full') }, async (bed) => {
       const state = join(bed.directory, 'state');
       const kernel = openKernel();
@@ -211,7 +211,7 @@ describe('a state directory that cannot be written', { concurrency: true }, () =
   });
 });
 
-it('a missing program is told before anything is changed, with its package', { timeout: 90_000 }, async () => {
+it('a missing program is told before anything is changed, with its package', { timeout: 240_000 }, async () => {
   await withHost({ file: file('programs') }, async (bed) => {
     const before = await bed.snapshot();
     for (const [program, message] of [

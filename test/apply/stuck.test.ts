@@ -25,7 +25,7 @@ allow:
 `;
 
 describe('the way back', () => {
-  it('does without a container that has ended meanwhile', { timeout: 60_000 }, async () => {
+  it('does without a container that has ended meanwhile', { timeout: 180_000 }, async () => {
     await withHost({ file: file('ended') }, async (bed) => {
       await bed.weft('apply', '--yes');
       const container = await bed.namespace('box');
@@ -42,7 +42,7 @@ describe('the way back', () => {
     });
   });
 
-  it('takes over nothing that somebody else has made under an old name', { timeout: 60_000 }, async () => {
+  it('takes over nothing that somebody else has made under an old name', { timeout: 180_000 }, async () => {
     await withHost({ file: file('taken', 'extra: { network: internal, kind: namespace }') }, async (bed) => {
       await bed.weft('apply', '--yes');
       bed.writeFile(file('taken'));
@@ -64,7 +64,7 @@ describe('the way back', () => {
 
   it(
     'that ends with something left says what, goes on when that is mended, and `weft rollback` then goes no further',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       await withHost({ file: file('left') }, async (bed) => {
         await bed.weft('apply', '--yes');
@@ -94,7 +94,7 @@ describe('the way back', () => {
     },
   );
 
-  it('barred for good is no obstacle to leaving', { timeout: 60_000 }, async () => {
+  it('barred for good is no obstacle to leaving', { timeout: 180_000 }, async () => {
     await withHost({ file: file('leaving') }, async (bed) => {
       const before = await bed.snapshot();
       await bed.weft('apply', '--yes');
@@ -113,7 +113,7 @@ describe('the way back', () => {
     });
   });
 
-  it('without rules brings no port up and no forwarding on', { timeout: 60_000 }, async () => {
+  it('without rules brings no port up and no forwarding on', { timeout: 180_000 }, async () => {
     await withHost({ file: file('rules') }, async (bed) => {
       await bed.weft('apply', '--yes');
       const before = await bed.snapshot();
@@ -154,7 +154,7 @@ async function barred(directory: string, work: () => Promise<void>): Promise<voi
   }
 }
 
-it('a watchdog that does not start: nothing is changed', { timeout: 60_000 }, async () => {
+it('a watchdog that does not start: nothing is changed', { timeout: 180_000 }, async () => {
   await withHost({ file: file('dog') }, async (bed) => {
     const before = await bed.snapshot();
     // Where it says that it watches there is a directory.

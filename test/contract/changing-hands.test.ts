@@ -45,7 +45,7 @@ print $n;
 `;
 
 for (const macs of [false, true]) {
-  it(`addresses${macs ? ' and MACs' : ''} that change hands let nothing through in between`, { timeout: 90_000 }, async () => {
+  it(`addresses${macs ? ' and MACs' : ''} that change hands let nothing through in between`, { timeout: 240_000 }, async () => {
     await withHost({ file: file(true, macs) }, async (bed) => {
       await bed.weft('apply', '--yes');
       await count(bed, 'db', [9001, 9004]);

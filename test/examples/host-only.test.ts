@@ -13,7 +13,7 @@ import { startVm } from '../vm/qemu.ts';
 
 const file = readFileSync(join(import.meta.dirname, '../../examples/host-only/weft.yaml'), 'utf8');
 
-it('examples/host-only: the VM and its client are seen as 203.0.113.11', { timeout: 120_000 }, async () => {
+it('examples/host-only: the VM and its client are seen as 203.0.113.11', { timeout: 300_000 }, async () => {
   await withHost({ file, host: { routes: ['172.16.80.0/20'] } }, async (bed) => {
     await bed.weft('apply', '--yes');
     const [nic] = nicsOf(await bed.json('show'), 'vm');

@@ -17,7 +17,7 @@ guests:
 allow: [vm -> db tcp/5432]
 `;
 
-it('starts a VM with the exported arguments', { timeout: 120_000 }, async () => {
+it('starts a VM with the exported arguments', { timeout: 300_000 }, async () => {
   await withHost({ file }, async (bed) => {
     await bed.weft('apply', '--yes');
     const nics = nicsOf(await bed.json('show'), 'vm');

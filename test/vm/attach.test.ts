@@ -16,7 +16,7 @@ guests:
 allow: [web -> nextcloud tcp/80]
 `;
 
-it('gives a container its network, again after it restarts', { timeout: 60_000 }, async () => {
+it('gives a container its network, again after it restarts', { timeout: 180_000 }, async () => {
   const user = await podmanUser(openKernel(), 'cloud');
   await withHost({ file }, async (bed) => {
     await bed.weft('apply', '--yes');

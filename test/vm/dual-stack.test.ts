@@ -15,7 +15,7 @@ guests:
 allow: [vm -> db tcp/5432]
 `;
 
-it('gives a VM its addresses and the policy in both families', { timeout: 120_000 }, async () => {
+it('gives a VM its addresses and the policy in both families', { timeout: 300_000 }, async () => {
   await withHost({ file }, async (bed) => {
     await bed.weft('apply', '--yes');
     const shown = await bed.json('show');
