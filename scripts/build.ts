@@ -2,7 +2,7 @@
  * Bundles src/ into dist/ with esbuild: a small entry and chunks that heavy commands load when they are used. A Weft that runs while this
  * happens goes on: chunks are named by content, each file is replaced whole, and chunks of earlier bundles stay for an hour.
  */
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { mkdir, readdir, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
@@ -17,6 +17,15 @@ async function place(path: string, content: string | Uint8Array): Promise<void> 
   await rename(temporary, path);
 }
 
+/** dns-packet is CommonJS and requires `buffer`, which an ES module has no `require` for: an import in its place. */
+const bufferOfNode: Plugin = {
+  name: 'buffer-of-node',
+  setup(plugin) {
+    plugin.onResolve({ filter: /^buffer$/ }, () => ({ path: 'buffer', namespace: 'buffer-of-node' }));
+    plugin.onLoad({ filter: /.*/, namespace: 'buffer-of-node' }, () => ({ contents: "export { Buffer } from 'node:buffer';" }));
+  },
+};
+
 // Sources changed while esbuild reads them are newer than this moment, and bundled again next time.
 const started = new Date();
 const result = await build({
@@ -29,6 +38,7 @@ const result = await build({
   // Not `node`: packages then give their ES modules, which need no `require` and drop what is unused.
   platform: 'neutral',
   external: ['node:*'],
+  plugins: [bufferOfNode],
   target: 'node24',
   chunkNames: 'chunk-[hash]',
   minifySyntax: true,

@@ -3,9 +3,12 @@
  * new policy, and exactly those it does not allow are deleted. Others are left alone.
  */
 import { judge } from '../compile/judge.ts';
+import { domainsOf } from '../compile/domain-sets.ts';
 import type { HostPolicy } from '../compile/policy-model.ts';
 import { deleteConnections, listConnections, type Connection } from '../kernel/conntrack.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import { readOpened } from '../kernel/opened.ts';
+import { namedPolicies, type NamedPolicies } from './opened.ts';
 import { policyOf } from './record.ts';
 import type { AppliedRecord } from './store.ts';
 
@@ -23,7 +26,8 @@ export async function cutConnections(kernel: Kernel, after: AppliedRecord | unde
     : new Map<string, string>();
   const policy = after && policyOf(after);
   const old = before && policyOf(before);
-  const doomed = entries.filter((entry) => isTakenBack(entry, local, policy, old, macs));
+  const { now, earlier } = namedPolicies(policy, old, policy && domainsOf(policy).length > 0 ? await readOpened(kernel) : []);
+  const doomed = entries.filter((entry) => isTakenBack(entry, local, now, old, macs, earlier));
   if (doomed.length > 0) await deleteConnections(kernel, doomed);
   return doomed.length;
 }
@@ -35,11 +39,17 @@ export function isTakenBack(
   policy: HostPolicy | undefined,
   before: HostPolicy | undefined,
   macs: ReadonlyMap<string, string> = new Map(),
+  earlier?: NamedPolicies['earlier'],
 ): boolean {
   const verdict = policy && judgeConnection(entry, local, policy, macs);
-  if (verdict === 'drop') return true;
+  const byName = (): boolean =>
+    earlier !== undefined &&
+    judgeConnection(entry, local, earlier.before, macs) === 'drop' &&
+    judgeConnection(entry, local, earlier.after, macs) === 'accept';
+  if (verdict === 'drop' && !byName()) return true;
   // What one guest opened is nothing for the next one with its address.
-  if (verdict === 'accept') return [entry.orig.src, entry.reply.src].some((address) => changedHands(address, policy, before));
+  if (verdict === 'accept' || verdict === 'drop')
+    return [entry.orig.src, entry.reply.src].some((address) => changedHands(address, policy, before));
   // Not the new policy's business: but if an address was a guest's until now, its connections were allowed by the old one only.
   return before !== undefined && judgeConnection(entry, local, before, macs) !== 'not-ours';
 }

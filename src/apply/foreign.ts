@@ -104,6 +104,7 @@ function sampleFlows(fabric: Fabric, host: string, facts: HostFacts): SampleFlow
       }
       case 'host':
       case 'named-host':
+      case 'domain':
         return [];
     }
   };

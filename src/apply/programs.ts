@@ -20,6 +20,8 @@ export function requirePrograms(kernel: Kernel, plan: Plan): void {
   if (missing.length > 0) throw new WeftError(2, missing);
 }
 
+const programs = { dnsmasq: 'dnsmasq', recorder: 'tcpdump', relay: 'setpriv' } as const;
+
 /** Undo of a stopped service starts it again, so what it runs counts too. */
 export function programsFor({ steps }: Plan): readonly string[] {
   const needed = new Set(['ip', 'bridge', 'nft', 'setpriv']);
@@ -27,7 +29,7 @@ export function programsFor({ steps }: Plan): readonly string[] {
     if (step.kind === 'nft') for (const program of ['conntrack', 'perl']) needed.add(program);
     if (step.kind === 'guests') needed.add('nsenter');
     if (step.kind === 'service-start' || step.kind === 'service-stop')
-      for (const service of step.services) needed.add(service.kind === 'dnsmasq' ? 'dnsmasq' : 'tcpdump');
+      for (const service of step.services) needed.add(programs[service.kind]);
   }
   return [...needed];
 }

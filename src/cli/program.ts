@@ -29,6 +29,7 @@ import { register as registerRollback } from './commands/rollback.ts';
 import { register as registerShow } from './commands/show.ts';
 import { register as registerStatus } from './commands/status.ts';
 import { register as registerVersion } from './commands/version.ts';
+import { register as registerRelay } from './commands/relay.ts';
 import { register as registerWatchdog } from './commands/watchdog.ts';
 
 /** In the order of `weft --help`. */
@@ -52,6 +53,7 @@ const commands: readonly Register[] = [
   registerLogs,
   registerCapture,
   registerVersion,
+  registerRelay,
   registerWatchdog,
 ];
 

@@ -39,6 +39,8 @@ local=/weft.internal/
 local=/0.0.0.0.0.0.0.0.5.0.1.0.0.0.d.f.ip6.arpa/
 local=/105.0.10.in-addr.arpa/
 cache-size=2000
+max-ttl=86400
+max-cache-ttl=86400
 resolv-file=/etc/resolv.conf
 dns-loop-detect
 servers-file=@DIR@/dns-servers

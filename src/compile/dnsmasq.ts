@@ -11,7 +11,14 @@ import { WEFT_DNS_PORT } from './ports.ts';
 export interface DnsmasqOptions {
   /** The host's own resolver configuration, followed when it changes. Default `/etc/resolv.conf`. */
   readonly resolvFile?: string;
+  /** By network: lines that send questions for some domains to the relay (relay.ts). */
+  readonly relayed?: ReadonlyMap<string, readonly string[]>;
 }
+
+export const HOST_RESOLV_FILE = '/etc/resolv.conf';
+
+/** No answer is kept for longer, nor called valid for longer, in seconds: a day. What the relay has opened for it lasts as long. */
+export const LONGEST_TTL_SECONDS = 86_400;
 
 /** IPv4 leases, in seconds. A changed address, name server or MTU reaches a running guest at half of it. */
 const LEASE4_SECONDS = 3600;
@@ -80,7 +87,7 @@ function compileNetwork(
     config: config.map((line) => `${line}\n`).join(''),
     files: {
       'dhcp-hosts': reservations(nics),
-      'dns-servers': network.kind === 'nat' ? common.localNames : '',
+      'dns-servers': network.kind === 'nat' ? common.localNames + relayLines(network, options) : '',
     },
     names: common.names,
     resolved: {
@@ -121,6 +128,8 @@ function dnsLines(fabric: Fabric, network: Network, common: Common, options: Dns
     `local=/${fabric.domain.toLowerCase()}/`,
     ...common.reverseZones.map((zone) => `local=/${zone}/`),
     'cache-size=2000',
+    `max-ttl=${LONGEST_TTL_SECONDS}`,
+    `max-cache-ttl=${LONGEST_TTL_SECONDS}`,
     ...upstreamLines(fabric, network, options),
   ];
 }
@@ -128,15 +137,23 @@ function dnsLines(fabric: Fabric, network: Network, common: Common, options: Dns
 function upstreamLines(fabric: Fabric, network: Network, options: DnsmasqOptions): string[] {
   // local=/#/: "no such name" at once for everything unknown, where no upstream at all would answer "refused" and make clients ask again.
   if (network.kind === 'isolated') return ['no-resolv', 'local=/#/'];
-  const own = new Set(fabric.networks.flatMap(gatewaysOf));
-  const declared = network.dns.filter((address) => !own.has(address));
+  const declared = upstreamsOf(fabric, network);
   const upstream =
     declared.length > 0
       ? ['no-resolv', ...declared.map((address) => `server=${address}`)]
-      : [`resolv-file=${options.resolvFile ?? '/etc/resolv.conf'}`];
+      : [`resolv-file=${options.resolvFile ?? HOST_RESOLV_FILE}`];
   // The host itself may have one of Weft's gateways as its name server.
   return [...upstream, 'dns-loop-detect', 'servers-file=@DIR@/dns-servers'];
 }
+
+/** The name servers the file has for a network; none: the host's own. */
+export function upstreamsOf(fabric: Fabric, network: Network): readonly string[] {
+  const own = new Set(fabric.networks.flatMap(gatewaysOf));
+  return network.dns.filter((address) => !own.has(address));
+}
+
+const relayLines = (network: Network, { relayed }: DnsmasqOptions): string =>
+  (relayed?.get(network.name) ?? []).map((line) => `${line}\n`).join('');
 
 function dhcpLines(network: Network, facts: HostFacts): string[] {
   const lines = ['dhcp-ignore=tag:!known', 'dhcp-hostsfile=@DIR@/dhcp-hosts', 'no-ping'];
@@ -222,7 +239,7 @@ function usesGateway(nic: Nic): boolean {
   return nic.default && nic.dns.length === 0;
 }
 
-function gatewaysOf(network: Network): string[] {
+export function gatewaysOf(network: Network): string[] {
   return [...(network.v4 ? [network.v4.gateway] : []), ...(network.v6 ? [network.v6.gateway] : [])];
 }
 

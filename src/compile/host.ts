@@ -3,7 +3,7 @@
  * result serialises to JSON as it is.
  */
 import type { Fabric } from '../fabric/model.ts';
-import type { DnsmasqService, HostFacts, HostState, Service, Sysctl } from '../hoststate/model.ts';
+import type { HostFacts, HostState, Service, Sysctl } from '../hoststate/model.ts';
 import { compileDnsmasq } from './dnsmasq.ts';
 import { insides } from './insides.ts';
 import { addresses, fdb, links, neighbors } from './links.ts';
@@ -13,6 +13,7 @@ import { guardTable } from './nft-guard.ts';
 import { policyTable } from './nft-policy.ts';
 import { hostPolicy } from './policy.ts';
 import type { HostPolicy } from './policy-model.ts';
+import { compileRelay } from './relay.ts';
 import { sysctls } from './sysctls.ts';
 
 export interface CompileOptions {
@@ -21,7 +22,7 @@ export interface CompileOptions {
   /** The policy of this host, when the caller has it already ({@link hostPolicy}). */
   readonly policy?: HostPolicy;
   /** Default: {@link compileDnsmasq}. */
-  readonly services?: (fabric: Fabric, hostName: string, facts: HostFacts) => readonly DnsmasqService[];
+  readonly services?: typeof compileDnsmasq;
 }
 
 /**
@@ -37,8 +38,13 @@ export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, 
   const nics = localNics(fabric, hostName);
   const policy = options.policy ?? hostPolicy(fabric, hostName, facts, nics);
   const tables = [policyTable(policy), guardTable(nics, attachments)].filter((table) => table !== undefined);
-  const dnsmasq = (options.services ?? compileDnsmasq)(fabric, hostName, facts);
-  const services: Service[] = [...dnsmasq, ...(policy.logs ? [{ kind: 'recorder', name: 'recorder', group: LOG_GROUP } as const] : [])];
+  const relay = compileRelay(fabric, hostName, policy);
+  const dnsmasq = (options.services ?? compileDnsmasq)(fabric, hostName, facts, { relayed: relay.servers });
+  const services: Service[] = [
+    ...dnsmasq,
+    ...(relay.service ? [relay.service] : []),
+    ...(policy.logs ? [{ kind: 'recorder', name: 'recorder', group: LOG_GROUP } as const] : []),
+  ];
   return {
     fabric: fabric.name,
     host: hostName,

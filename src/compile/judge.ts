@@ -175,6 +175,10 @@ function peerMatches(policy: HostPolicy, peer: Peer, address: string): boolean {
       return covered([peer.prefix], address);
     case 'internet':
       return !covered(policy.notInternet, address);
+    case 'domain': {
+      const opened = policy.opened?.get(peer.domain);
+      return (opened === 'all' || opened?.has(address) === true) && !covered(policy.notInternet, address);
+    }
   }
 }
 

@@ -25,7 +25,7 @@ export class LocalIndex<T extends Endpoint> {
     return found;
   }
 
-  /** The endpoints that a peer covers: all for `any`, none for `internet` and for other hosts' addresses. */
+  /** The endpoints that a peer covers: all for `any`, none for `internet`, domain names and other hosts' addresses. */
   within(peer: Peer, family: Family): T[] {
     this.located ??= locate([...this.byAddress.values()]);
     const located = this.located[family];

@@ -9,6 +9,7 @@ import type { Family } from '../net/ip.ts';
 import { sortedBy } from './local-nics.ts';
 import { anyOf, daddr, has, is, isNot, l4proto, payload, prefixExpr, rule, saddr, type TableParts, words } from './nft-words.ts';
 import type { Entry, Peer } from './policy-model.ts';
+import { domainSet } from './domain-sets.ts';
 import { normalPrefixes } from './prefixes.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
 
@@ -103,6 +104,9 @@ export class ContentChains {
     const left = side === 'source' ? saddr(this.family) : daddr(this.family);
     const all: NftStatement[][] = [];
     if (peers.some((peer) => peer.kind === 'internet')) all.push([isNot(left, `@not_internet${suffix}`)]);
+    for (const domain of new Set(peers.flatMap((peer) => (peer.kind === 'domain' ? [peer.domain] : [])))) {
+      all.push([isNot(left, `@not_internet${suffix}`), is(left, `@${this.opened(domain, type)}`)]);
+    }
     const prefixes = normalPrefixes(peers.flatMap((peer) => (peer.kind === 'prefix' ? [peer.prefix] : [])));
     const addresses = new Set<string>();
     for (const peer of peers) if (peer.kind === 'addresses') for (const address of peer.addresses) addresses.add(address);
@@ -112,6 +116,13 @@ export class ContentChains {
     if (prefixes.length === 1) all.push([is(left, prefixExpr(prefixes[0] ?? ''))]);
     else if (prefixes.length > 1) all.push([is(left, `@${this.set(type, prefixes, true)}`)]);
     return all;
+  }
+
+  private opened(domain: string, type: string): string {
+    const name = domainSet(domain, this.family);
+    if (!this.made.has(name)) this.parts.filledLater(name, type);
+    this.made.set(name, name);
+    return name;
   }
 
   private set(type: string, texts: readonly string[], interval: boolean): string {

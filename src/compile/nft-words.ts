@@ -46,6 +46,9 @@ export function prefixExpr(text: string): NftExpr {
   return len === (addr.includes(':') ? 128 : 32) ? addr : { prefix: { addr, len } };
 }
 
+/** Addresses that one name may have at a time, which no honest name has. */
+const FILLED_AT_MOST = 4096;
+
 /** Collects the sets, maps and chains of one table; empty sets and maps are left out, so no rule may name one that was not added. */
 export class TableParts {
   readonly sets: NftSet[] = [];
@@ -57,6 +60,11 @@ export class TableParts {
     if (elements.length === 0) return false;
     this.sets.push({ name, key: { types }, flags: interval ? ['interval'] : [], elements: sortElements(elements, (element) => element) });
     return true;
+  }
+
+  /** Adds a set whose elements come while the host runs, and go by themselves. */
+  filledLater(name: string, type: string): void {
+    this.sets.push({ name, key: { types: [type] }, flags: ['timeout'], size: FILLED_AT_MOST, elements: [] });
   }
 
   /** As {@link TableParts.set}, for a set whose key has raw payload fields. */

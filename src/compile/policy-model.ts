@@ -10,6 +10,8 @@ export type Peer =
   | { readonly kind: 'addresses'; readonly addresses: ReadonlySet<string> }
   | { readonly kind: 'prefix'; readonly prefix: string }
   | { readonly kind: 'any' }
+  /** What the name's set holds, as far as it is `internet`: a name opens nothing of the fabric's own. Destinations of `to` only. */
+  | { readonly kind: 'domain'; readonly domain: string }
   /** Every address that is in none of {@link HostPolicy.notInternet}. */
   | { readonly kind: 'internet' };
 
@@ -77,6 +79,8 @@ export interface HostPolicy {
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   /** EUI-64 link-local address to the v6 endpoint of the same NIC. */
   readonly linkLocals: ReadonlyMap<string, Endpoint>;
+  /** By domain name: what its sets hold now, or `all` addresses. Absent: nothing, as long as nobody has looked. */
+  readonly opened?: ReadonlyMap<string, ReadonlySet<string> | 'all'>;
   /** Something on this host goes to the log. */
   readonly logs: boolean;
   /** Families whose forwarding Weft switched on: what is neither from nor to an interface of Weft is then dropped. */

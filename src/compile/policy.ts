@@ -191,6 +191,7 @@ function sideOf(parties: readonly Party[], family: Family, { fabric, hostName, a
       if (familyOf(party.prefix) === family) peers.push({ kind: 'prefix', prefix: party.prefix });
     } else if (party.kind === 'any') peers.push(any);
     else if (party.kind === 'internet') peers.push(internet);
+    else if (party.kind === 'domain') peers.push({ kind: 'domain', domain: party.domain });
     else if (party.kind === 'host' || party.host === hostName) host = true;
     else {
       const addresses = (fabric.hosts.find((other) => other.name === party.host)?.addresses ?? []).filter((a) => familyOf(a) === family);

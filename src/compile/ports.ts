@@ -8,3 +8,6 @@
  * to it, so guests and the host never see this number.
  */
 export const WEFT_DNS_PORT = 53053;
+
+/** Where the relay listens, on addresses in 127.87.0.0/16 of the host: for Weft's own resolvers only. */
+export const WEFT_RELAY_PORT = 53054;

@@ -10,6 +10,9 @@ export function formatFlow(from: readonly PartyExpr[], to: readonly PartyExpr[],
   return ports === 'any' ? flow : `${flow} ${formatPorts(ports)}`;
 }
 
+/** Without the root's dot it would be read as `guest.network`. */
+const MAY_BE_NIC = /^[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*$/;
+
 /** `web.internal`, `role=db`, `10.0.0.5` (a prefix of full length is an address), `internet`. */
 export function formatParty(party: PartyExpr): string {
   switch (party.kind) {
@@ -20,7 +23,7 @@ export function formatParty(party: PartyExpr): string {
     case 'prefix':
       return party.prefix.replace(party.prefix.includes(':') ? /\/128$/ : /\/32$/, '');
     case 'domain':
-      return party.domain;
+      return MAY_BE_NIC.test(party.domain) ? `${party.domain}.` : party.domain;
     case 'host':
     case 'any':
     case 'internet':

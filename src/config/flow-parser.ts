@@ -2,6 +2,7 @@
  * Reads the flow expression `FROM -> TO [PORTS]` (design.md section 2, "Flows") for the file and the command line alike, and
  * the two halves of it on their own for the long form of rules. Problems carry the offset inside the text, so that a caret can point at the word.
  */
+import { domainToASCII } from 'node:url';
 import type { DiagnosticCode } from '../diagnostic/codes.ts';
 import { formatPrefix, hasHostBits, parsePrefix } from '../net/ip.ts';
 import { formatFlow, formatParty, normalPorts } from './flow-format.ts';
@@ -208,13 +209,19 @@ function readParty(word: string, offset: number, report: ReportText): PartyExpr 
   if (/[:/]/.test(word) || /^[\d.]+$/.test(word)) return readPrefix(word, offset, report);
   if (/^\d+\.\d+\.\d+\.\d+-/.test(word))
     return fail('bad-flow', `\`${word}\` is a range of addresses, which cannot be a party; write a prefix such as 10.0.0.0/28.`);
+  // The root's dot, which some write and which tells a domain name from `guest.network`.
+  const absolute = word.endsWith('.') ? word.slice(0, -1) : undefined;
+  if (absolute?.includes('.') === true && isDomain(absolute)) return { kind: 'domain', domain: absolute.toLowerCase(), offset, length };
   const parts = word.split('.');
   const [name = '', nic = ''] = parts;
   if (parts.length === 2 && isName(name) && isName(nic)) return { kind: 'name', name, nic, offset, length };
   if (parts.length >= 2 && isDomain(word)) return { kind: 'domain', domain: lower, offset, length };
+  const ascii = /[^\x20-\x7e]/.test(word) && word.includes('.') ? domainToASCII(word) : '';
+  if (ascii !== '' && isDomain(ascii))
+    return fail('bad-domain', `\`${word}\` has letters that are not ASCII; write the domain name as DNS has it: \`${ascii}\`.`);
   return fail(
     'bad-flow',
-    `\`${word}\` is not a party; write a name (letters, digits and hyphens), \`guest.network\`, \`key=value\`, an address or prefix, \`host\`, \`internet\` or \`any\`.`,
+    `\`${word}\` is not a party; write a name (letters, digits and hyphens), \`guest.network\`, \`key=value\`, an address or prefix, a domain name, \`host\`, \`internet\` or \`any\`.`,
   );
 }
 

@@ -10,7 +10,7 @@ export type PartyExpr =
   | { readonly kind: 'label'; readonly key: string; readonly value: string; readonly offset: number; readonly length?: number }
   /** A literal address or CIDR, canonical text, always with a length. */
   | { readonly kind: 'prefix'; readonly prefix: string; readonly offset: number; readonly length?: number }
-  /** A domain name such as `*.example.org`. Parsed, reported as not supported yet. */
+  /** A domain name, lower case, without a dot at its end; `*.example.org`: every name below. One of two labels may also be a `name` with a `nic`. */
   | { readonly kind: 'domain'; readonly domain: string; readonly offset: number; readonly length?: number }
   | { readonly kind: 'host' | 'any' | 'internet'; readonly offset: number; readonly length?: number };
 

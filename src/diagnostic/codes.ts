@@ -18,6 +18,7 @@ export const diagnosticCodes = [
   'bad-mac',
   'bad-flow',
   'bad-ports',
+  'bad-domain',
   'not-supported-yet',
   // what the file means
   'duplicate-name',
@@ -50,6 +51,7 @@ export const diagnosticCodes = [
   'isolated-internet',
   'isolated-outside',
   'unpublished-internet',
+  'domain-unheard',
   'snat-not-on-uplink',
   'empty-party',
   'duplicate-rule',

@@ -14,7 +14,7 @@ import { checkInterfaceNames } from './interfaces.ts';
 import { lockedFacts } from './locked.ts';
 import { chooseMacs } from './macs.ts';
 import type { Fabric, Guest, Host, Lock, LockedNic, Network, Nic } from './model.ts';
-import { collectNames, fabricName } from './names.ts';
+import { collectNames, fabricDomain, fabricName } from './names.ts';
 import { draftHosts, draftNetworks } from './networks.ts';
 import { linkSubnets, refuseUnsupported } from './not-yet.ts';
 import { checkOverlaps } from './overlaps.ts';
@@ -60,7 +60,7 @@ export function buildFabric(config: ConfigFile, lock: Lock | undefined, report: 
   };
   return {
     name,
-    domain: (model.domain ?? 'weft.internal').toLowerCase(),
+    domain: fabricDomain(model),
     hosts: [...hosts.values()].map(finishHost),
     ...finished,
     ...rules,

@@ -10,7 +10,8 @@ import type { Party } from './model.ts';
 import type { Hosts, Networks } from './networks.ts';
 import type { ResolveParty } from './parties.ts';
 import type { Problems } from './problems.ts';
-import { checkFamilies, resolveSide } from './rules.ts';
+import { checkFamilies } from './rules.ts';
+import { placeOf, resolveSide } from './sides.ts';
 
 export function checkExpectations(
   model: FileModel,
@@ -25,6 +26,11 @@ export function checkExpectations(
     const from = resolveSide({ resolveParty, problems }, path, flow.from);
     const to = resolveSide({ resolveParty, problems }, path, flow.to);
     checkFamilies({ guests, problems }, from, to, families);
+    for (const { party, expr, path: at } of [...from, ...to]) {
+      if (party.kind !== 'domain') continue;
+      const message = `\`${party.text}\` is a domain name, of which nothing can be expected: which addresses it has is known only when somebody asks; write addresses, or \`internet\`.`;
+      problems.error('bad-domain', placeOf(expr, at), message);
+    }
   };
   for (const entry of model.expect) {
     if (entry.kind === 'exposed') for (const [i, flow] of entry.flows.entries()) check(flow, [...entry.path, i]);

@@ -104,6 +104,8 @@ export type Party =
   /** All addresses of the host the other side lives on. */
   | { readonly kind: 'host'; readonly text: string }
   | { readonly kind: 'named-host'; readonly text: string; readonly host: string }
+  /** A destination only. `domain` in lower case, `*.example.org`: every name below example.org. Its addresses are what Weft's resolver answers. */
+  | { readonly kind: 'domain'; readonly text: string; readonly domain: string }
   | { readonly kind: 'any'; readonly text: string }
   | { readonly kind: 'internet'; readonly text: string };
 

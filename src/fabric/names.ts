@@ -71,6 +71,9 @@ export function fabricName(config: ConfigFile): string {
   return label === '' ? 'weft' : label;
 }
 
+/** `domain:`, in lower case. */
+export const fabricDomain = (model: FileModel): string => (model.domain ?? 'weft.internal').toLowerCase();
+
 type Section = 'hosts' | 'networks' | 'guests' | 'groups';
 const KINDS: readonly NameKind[] = ['host', 'network', 'guest', 'group'];
 const SECTION: Readonly<Record<NameKind, Section>> = { host: 'hosts', network: 'networks', guest: 'guests', group: 'groups' };

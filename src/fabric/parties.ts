@@ -6,6 +6,7 @@ import type { PartyExpr } from '../config/flow.ts';
 import { formatParty } from '../config/flow-format.ts';
 import type { DiagnosticCode } from '../diagnostic/codes.ts';
 import type { EndpointRef, Party } from './model.ts';
+import { nearest } from '../config/nearest.ts';
 import { guesser } from './did-you-mean.ts';
 
 /** What names can mean; a {@link Fabric} is one. */
@@ -61,24 +62,32 @@ function resolve(expr: PartyExpr, text: string, known: Known, problem: (problem:
     case 'prefix':
       return { kind: 'prefix', text, prefix: expr.prefix };
     case 'domain':
-      return fail('not-supported-yet', `\`${text}\` is a domain name, which flows cannot have yet; write its addresses instead.`);
+      return { kind: 'domain', text, domain: expr.domain };
     case 'label':
       return { kind: 'guests', text, endpoints: known.labelled(expr.key, expr.value) };
     case 'name': {
       const entry = known.names.get(expr.name.toLowerCase());
+      // Two words with a dot: a NIC where there is such a guest or network, else a domain name.
+      if (!entry && expr.nic !== undefined && known.names.get(expr.nic.toLowerCase())?.kind !== 'network')
+        return { kind: 'domain', text, domain: text.toLowerCase() };
       if (!entry) return fail('unknown-party', `\`${expr.name}\` is not a guest, network, host or group${known.guess(expr.name)}`);
       if (expr.nic === undefined) {
         return entry.kind === 'host'
           ? { kind: 'named-host', text, host: entry.name }
           : { kind: 'guests', text, endpoints: entry.endpoints };
       }
-      if (entry.kind !== 'guest')
-        return fail('unknown-party', `\`${expr.name}\` is a ${entry.kind}; only a guest has NICs to choose from, as in \`guest.network\`.`);
+      // Unless the second word is one of the file's, a domain name may be meant.
+      const orDomain =
+        nearest(expr.nic, known.all()) === undefined ? ` (the domain name is written \`${text}.\`, with a dot at its end).` : '.';
+      if (entry.kind !== 'guest') {
+        const message = `\`${expr.name}\` is a ${entry.kind}; only a guest has NICs to choose from, as in \`guest.network\`${orDomain}`;
+        return fail('unknown-party', message);
+      }
       const nic = entry.nics.find((n) => n.network.toLowerCase() === expr.nic?.toLowerCase());
       const endpoint = nic && known.endpoint(entry.name, nic.index);
       if (endpoint) return { kind: 'guests', text, endpoints: [endpoint] };
       const its = entry.nics.map((n) => n.network).join(', ') || 'none';
-      return fail('unknown-party', `the guest \`${entry.name}\` has no NIC in a network \`${expr.nic}\`; its networks: ${its}.`);
+      return fail('unknown-party', `the guest \`${entry.name}\` has no NIC in a network \`${expr.nic}\`; its networks: ${its}${orDomain}`);
     }
   }
 }
@@ -96,6 +105,8 @@ type Named =
 interface Known {
   /** By lower-case name. */
   readonly names: ReadonlyMap<string, Named>;
+  /** As written. */
+  all(): readonly string[];
   guess(wrong: string): string;
   labelled(key: string, value: string): readonly EndpointRef[];
   endpoint(guest: string, index: number): EndpointRef | undefined;
@@ -131,9 +142,11 @@ function partiesByName(scope: Scope): Known {
   for (const group of scope.groups) {
     names.set(group.name.toLowerCase(), { kind: 'group', name: group.name, endpoints: group.endpoints ?? group.guests.flatMap(nics) });
   }
+  const all = (): string[] => [...names.values()].map((entry) => entry.name);
   return {
     names,
-    guess: guesser(() => [...names.values()].map((entry) => entry.name)),
+    all,
+    guess: guesser(all),
     labelled: (label, content) => labelled.get(`${label}=${content}`) ?? [],
     endpoint: (guest, index) => nics(guest).find((endpoint) => endpoint.nic === index),
   };

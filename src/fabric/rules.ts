@@ -7,11 +7,14 @@ import type { ConfigFile, Path, RuleEntry } from '../config/model.ts';
 import { formatFlow } from '../config/flow-format.ts';
 import type { FlowExpr, PartyExpr } from '../config/flow.ts';
 import { parsePrefix, prefixWithin } from '../net/ip.ts';
+import { checkDomains } from './domains.ts';
 import type { Guests } from './guests.ts';
 import type { GuestDraft, NicDraft } from './drafts.ts';
 import type { EndpointRef, Party, Rule } from './model.ts';
+import { fabricDomain } from './names.ts';
 import type { ResolveParty } from './parties.ts';
-import type { Place, Problems } from './problems.ts';
+import type { Problems } from './problems.ts';
+import { placeOf, resolveSide, type ResolvedParty } from './sides.ts';
 import { spanGiver } from './spans.ts';
 
 export interface RuleContext {
@@ -23,24 +26,19 @@ export interface RuleContext {
   readonly problems: Problems;
 }
 
-/** Where the word stands is worked out for problems only. */
-interface ResolvedParty {
-  readonly party: Party;
-  readonly expr: PartyExpr;
-  readonly path: Path;
-}
-
 /** A rule stated twice is kept once, with a warning at the second; ids are then unique. */
 export function resolveRules(context: RuleContext): { readonly allow: readonly Rule[]; readonly block: readonly Rule[] } {
   const ids = new Map<string, { key: string; path: Path }>();
   const families = new Map<Party, number>();
   const withSpan = spanGiver(context.config, 'value');
+  const domain = fabricDomain(context.config.model);
   const resolve = (action: 'allow' | 'block', entries: readonly RuleEntry[]): Rule[] => {
     const rules: Rule[] = [];
     for (const entry of entries) {
       const from = resolveSide(context, entry.path, entry.flow.from);
       const to = resolveSide(context, entry.path, entry.flow.to);
       checkFamilies(context, from, to, families);
+      checkDomains({ ...context, domain }, { action, from, to });
       if (action === 'allow') checkInternet(context, from, to);
       if (context.severalHosts) checkSameHost(context, from, to);
       const id = takeId(action, entry, ids, context.problems);
@@ -60,26 +58,6 @@ export function resolveRules(context: RuleContext): { readonly allow: readonly R
     return rules;
   };
   return { allow: resolve('allow', context.config.model.allow), block: resolve('block', context.config.model.block) };
-}
-
-/** Reports unknown names at their place inside the flow; leaves out what was reported. */
-export function resolveSide(
-  context: Pick<RuleContext, 'resolveParty' | 'problems'>,
-  path: Path,
-  exprs: readonly PartyExpr[],
-): ResolvedParty[] {
-  const sides: ResolvedParty[] = [];
-  for (const expr of exprs) {
-    const party = context.resolveParty(expr, (problem) =>
-      context.problems[problem.severity](problem.code, placeOf(expr, path), problem.message),
-    );
-    if (party) sides.push({ party, expr, path });
-  }
-  return sides;
-}
-
-function placeOf(expr: PartyExpr, path: Path): Place {
-  return { path, within: { offset: expr.offset, length: expr.length ?? 1 } };
 }
 
 /** Eight hex digits of a hash of what the rule says, whatever its place in the file; undefined for a repeated rule. */
@@ -175,7 +153,7 @@ const ULA = parsePrefix('fc00::/7');
 
 function checkInternet(context: RuleContext, from: readonly ResolvedParty[], to: readonly ResolvedParty[]): void {
   const { problems, guests } = context;
-  if (to.some((side) => side.party.kind === 'internet')) {
+  if (to.some((side) => side.party.kind === 'internet' || side.party.kind === 'domain')) {
     for (const side of from) {
       const guest = onlyIsolated(side.party, guests);
       if (!guest) continue;

@@ -115,7 +115,7 @@ export interface GuestInterface {
   readonly routes: readonly { readonly prefix: string; readonly via?: string }[];
 }
 
-export type Service = DnsmasqService | RecorderService;
+export type Service = DnsmasqService | RecorderService | RelayService;
 
 /** One dnsmasq per network, answering on that network's bridge only. */
 export interface DnsmasqService {
@@ -139,6 +139,46 @@ export interface RecorderService {
   readonly name: 'recorder';
   readonly group: number;
 }
+
+/**
+ * Passes on the guests' questions for the domain names that rules have as destinations, and puts the addresses of every answer into the name's sets before the
+ * answer is given. Only when a rule names a domain.
+ */
+export interface RelayService {
+  readonly kind: 'relay';
+  readonly name: 'relay';
+  readonly config: RelayConfig;
+}
+
+export interface RelayConfig {
+  readonly domains: readonly RelayDomain[];
+  /** Where networks ask, one for each list of name servers that networks have. */
+  readonly listeners: readonly RelayListener[];
+  /** An address stays open for so many seconds longer than the answer that named it is valid. */
+  readonly graceSeconds: number;
+  /** Answers that call themselves valid for longer count as valid for so many seconds; dnsmasq keeps none longer either. */
+  readonly longestSeconds: number;
+}
+
+export interface RelayDomain {
+  /** `updates.example.org`, or `*.example.org` for every name below example.org. Lower case. */
+  readonly pattern: string;
+  /** Names of sets in `inet weft`, as far as a guest with such addresses may use them. */
+  readonly set4?: string;
+  readonly set6?: string;
+}
+
+export interface RelayListener {
+  /** In 127.0.0.0/8, on UDP and TCP. */
+  readonly address: string;
+  readonly port: number;
+  readonly upstream: RelayUpstream;
+}
+
+/** `follow`: the name servers of a resolv.conf, as it is at each question, but none of `except` (Weft's own gateways). */
+export type RelayUpstream =
+  | { readonly kind: 'servers'; readonly servers: readonly string[] }
+  | { readonly kind: 'follow'; readonly file: string; readonly except: readonly string[] };
 
 /** What the compiler has to know of the host it compiles for. Must not depend on what Weft itself has set there. */
 export interface HostFacts {

@@ -33,7 +33,8 @@ export function normalizeTable(table: NftTable): NftTable {
 /** One set in normal form. */
 export function normalizeSet(set: NftSet): NftSet {
   const types = typesOf(set.key);
-  return { name: set.name, key: normalKey(set.key), flags: normalFlags(set.flags), elements: normalSet(set.elements, types) };
+  const size = set.size === undefined ? {} : { size: set.size };
+  return { name: set.name, key: normalKey(set.key), flags: normalFlags(set.flags), ...size, elements: normalSet(set.elements, types) };
 }
 
 /** One map in normal form. */

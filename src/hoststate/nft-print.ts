@@ -3,7 +3,7 @@
  * a pipe of Node, and reads text twice as fast. Every piece ends in a line break; pieces are concatenated to one script, which
  * `nft -f -` runs as one transaction. Forms that read back equal are described in nft-normal.ts.
  */
-import type { NftChain, NftExpr, NftMap, NftRule, NftSet, NftSetKey, NftTable, NftVerdict } from './nft.ts';
+import type { NftChain, NftExpr, NftMap, NftRule, NftSet, NftTable, NftVerdict } from './nft.ts';
 import { kindOfKey, printExpression, quote } from './nft-print-expression.ts';
 import { printRule, printVerdict } from './nft-print-rule.ts';
 
@@ -17,6 +17,7 @@ export type Named = string | { readonly name: string };
 /** An element of a set, or of a verdict map. */
 export type Element = NftExpr | readonly [NftExpr, NftVerdict];
 type SetLike = Pick<NftSet, 'name' | 'key'>;
+type Declared = Pick<NftSet, 'key' | 'flags' | 'size'>;
 
 /**
  * A whole table as `table inet weft { … }`: all chains without rules first (rules and maps jump to them), sets, maps, then the rules.
@@ -28,7 +29,7 @@ export function printTable(table: NftTable): string {
   for (const set of table.sets) {
     lines.push(
       `\tset ${name(set.name)} {`,
-      ...keyLines(set.key, set.flags, false).map((line) => `\t\t${line}`),
+      ...keyLines(set, false).map((line) => `\t\t${line}`),
       ...elementLines(elementTexts(set, set.elements)),
       '\t}',
     );
@@ -36,7 +37,7 @@ export function printTable(table: NftTable): string {
   for (const map of table.maps) {
     lines.push(
       `\tmap ${name(map.name)} {`,
-      ...keyLines(map.key, map.flags, true).map((line) => `\t\t${line}`),
+      ...keyLines(map, true).map((line) => `\t\t${line}`),
       ...elementLines(elementTexts(map, map.elements)),
       '\t}',
     );
@@ -86,7 +87,7 @@ export function deleteChain(table: TableRef, chain: Named): string {
 /** Declares a set or a verdict map (one that `table.maps` names) without its elements. No error when it is there with the same declaration. */
 export function addSet(table: NftTable, set: NftSet | NftMap): string {
   const isMap = table.maps.some((map) => map.name === set.name);
-  return `add ${isMap ? 'map' : 'set'} ${ref(table)} ${name(set.name)} { ${keyLines(set.key, set.flags, isMap).join('; ')}; }\n`;
+  return `add ${isMap ? 'map' : 'set'} ${ref(table)} ${name(set.name)} { ${keyLines(set, isMap).join('; ')}; }\n`;
 }
 
 /** Deletes a set or a map (nft takes `delete set` for both); no rule may name it any more when the transaction ends. */
@@ -134,12 +135,13 @@ function elementLines(elements: readonly string[]): string[] {
   return elements.length === 0 ? [] : [`\t\telements = {\n${elements.join(',\n')}\n\t\t}`];
 }
 
-function keyLines(key: NftSetKey, flags: readonly string[], verdictMap: boolean): string[] {
+function keyLines({ key, flags, size }: Declared, verdictMap: boolean): string[] {
   const types =
     'types' in key
       ? `type ${key.types.map(typeWord).join(' . ')}`
       : `typeof ${key.typeof.map((expr) => printExpression(expr)).join(' . ')}`;
   const lines = [verdictMap ? `${types} : verdict` : types];
+  if (size !== undefined) lines.push(`size ${size}`);
   if (flags.length > 0) lines.push(`flags ${flags.join(',')}`);
   return lines;
 }

@@ -13,6 +13,8 @@ export interface ReadOptions {
    * family read from it have no `devices`.
    */
   readonly netdevChains?: string;
+  /** Of these tables, elements that go by themselves are left out: answers and time change them, no plan does. */
+  readonly lastingOnly?: (table: Pick<NftTable, 'family' | 'name'>) => boolean;
 }
 
 /** All tables of a ruleset, in the order of the listing. Whatever is no ruleset gives no tables. */
@@ -38,7 +40,7 @@ export function readRuleset(json: unknown, options: ReadOptions = {}): NftTable[
     if (kind === 'table') open(object, object['name']);
     const table = open(object, object['table']);
     if (!table) continue;
-    if (kind === 'set') table.sets.push(readSet(object));
+    if (kind === 'set') table.sets.push(readSet(object, options.lastingOnly?.(table) ?? false));
     else if (kind === 'map') table.maps.push(...readMap(object));
     else if (kind === 'chain') {
       const name = text(object['name']);
@@ -145,9 +147,17 @@ function readElements(elements: unknown): readonly unknown[] {
   return Array.isArray(elements) ? elements : [elements];
 }
 
-function readSet(object: Readonly<Record<string, unknown>>): NftSet {
-  const elements = readElements(object['elem']).map(readExpression);
-  return { name: text(object['name']), key: readKey(object['type']), flags: readFlags(object['flags']), elements };
+/** `{"elem": {"val": "192.0.2.1", "timeout": 60, "expires": 59}}` */
+function isExpiring(element: unknown): boolean {
+  const body: unknown = isRecord(element) ? element['elem'] : undefined;
+  return isRecord(body) && 'expires' in body;
+}
+
+function readSet(object: Readonly<Record<string, unknown>>, lastingOnly: boolean): NftSet {
+  const listed = readElements(object['elem']);
+  const elements = (lastingOnly ? listed.filter((element) => !isExpiring(element)) : listed).map(readExpression);
+  const size = typeof object['size'] === 'number' ? { size: object['size'] } : {};
+  return { name: text(object['name']), key: readKey(object['type']), flags: readFlags(object['flags']), ...size, elements };
 }
 
 /** Verdict maps only: other maps (of addresses, marks, …) are not Weft's and are left out; what refers to them is unknown then. */

@@ -84,7 +84,12 @@ export interface NftSet {
   readonly name: string;
   readonly key: NftSetKey;
   readonly flags: readonly ('interval' | 'constant' | 'dynamic' | 'timeout')[];
-  /** A concatenated key's element is `{concat: […]}`. Sorted (see `elementKey`), no duplicates. */
+  /** The most elements it takes; more are refused. */
+  readonly size?: number;
+  /**
+   * A concatenated key's element is `{concat: […]}`. Sorted (see `elementKey`), no duplicates. Of Weft's own sets with `timeout`, which the relay fills while the
+   * host runs, always empty: what is in them is nobody's to compare (`kernel/opened.ts` reads it).
+   */
   readonly elements: readonly NftExpr[];
 }
 

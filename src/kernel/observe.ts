@@ -105,7 +105,7 @@ export async function observeRuleset(kernel: Kernel, known?: ObserveOptions['kno
     // nft 1.0.6 has no devices in its JSON.
     kernel.run('nft', ['list', 'chains', 'netdev']),
   ]);
-  const all = readRuleset(json, { netdevChains });
+  const all = readRuleset(json, { netdevChains, lastingOnly: isOwnTable });
   const foreign = all.filter((table) => !isOwnTable(table)).map(async (table) => (needsListing(table) ? translated(kernel, table) : table));
   return { tables: all.filter(isOwnTable), foreign: await Promise.all(foreign), generation };
 }

@@ -38,7 +38,8 @@ export interface ServiceRecord {
 
 export const serviceDir = (dirs: ServiceDirs, name: string): string => join(dirs.run, 'services', name);
 export const namesDir = (dirs: ServiceDirs): string => join(dirs.run, 'names');
-export const configPath = (dirs: ServiceDirs, name: string): string => join(serviceDir(dirs, name), 'dnsmasq.conf');
+export const configPath = (dirs: ServiceDirs, name: string): string =>
+  join(serviceDir(dirs, name), name === 'relay' ? 'relay.json' : 'dnsmasq.conf');
 export const pidPath = (dirs: ServiceDirs, name: string): string => join(serviceDir(dirs, name), 'pid');
 const recordPath = (dirs: ServiceDirs, name: string): string => join(serviceDir(dirs, name), 'service.json');
 

@@ -12,6 +12,7 @@ import type { Kernel } from './kernel.ts';
 import { identifyByFile, isInNamespace, listensOnUdp, signal, terminate, until } from './processes.ts';
 import type { ProcessIdentity } from './processes.ts';
 import { recorderArgument, removeRecordings, startRecorder } from './recorder.ts';
+import { relayText, reloadRelay, startRelay } from './relay.ts';
 import { clearResolved, setResolved } from './resolved.ts';
 import {
   configPath,
@@ -99,6 +100,8 @@ function observedService(dirs: ServiceDirs, name: string, names: string, running
   const record = readRecord(dirs, name);
   if (!record || (running && running.started !== record.process.started)) return undefined;
   if (record.service.kind === 'recorder') return record.service;
+  if (record.service.kind === 'relay')
+    return readIfThere(configPath(dirs, name)) === relayText(record.service) ? record.service : undefined;
   const files: Record<string, string> = {};
   for (const path of record.files) files[path] = readIfThere(join(serviceDir(dirs, name), path)) ?? '';
   const { kind, network, config, resolved } = record.service;
@@ -126,7 +129,14 @@ async function adopt(kernel: Kernel, service: Service, dirs: ServiceDirs): Promi
   const record = readRecord(dirs, service.name);
   const now = observedService(dirs, service.name, readNames(dirs), running);
   if (!record || !now) return false;
-  if (service.kind === 'recorder' || now.kind === 'recorder') return isDeepStrictEqual(now, service);
+  if (service.kind === 'relay') {
+    // Also where nothing differs: the rules may have been made anew, and it fills their sets again.
+    removeRecord(dirs, service.name);
+    if (!(await reloadRelay(service, running, dirs))) return false;
+    writeRecord(dirs, service.name, recordOf(service, running));
+    return true;
+  }
+  if (service.kind === 'recorder' || now.kind !== 'dnsmasq') return isDeepStrictEqual(now, service);
   if (now.config !== service.config || losesReservation(now, service)) return false;
   if (now.names !== service.names || !isDeepStrictEqual(now.files, service.files)) {
     // Without a record until the signal is sent: a crash in between is seen as "not certain".
@@ -144,14 +154,23 @@ async function startAfresh(kernel: Kernel, service: Service, dirs: ServiceDirs):
   removeRecord(dirs, service.name);
   if (running) await terminate(running, argumentOf(dirs, service.name));
   try {
-    const identity =
-      service.kind === 'dnsmasq' ? await startDnsmasq(kernel, service, earlier, dirs) : await startRecorder(kernel, service, dirs);
-    writeRecord(dirs, service.name, recordOf(service, identity));
+    writeRecord(dirs, service.name, recordOf(service, await startProcess(kernel, service, earlier, dirs)));
   } catch (error) {
     const left = findProcess(dirs, service.name);
     if (left) await terminate(left, argumentOf(dirs, service.name));
     removeServiceFiles(dirs, service.name);
     throw error;
+  }
+}
+
+async function startProcess(kernel: Kernel, service: Service, earlier: readonly string[], dirs: ServiceDirs): Promise<ProcessIdentity> {
+  switch (service.kind) {
+    case 'dnsmasq':
+      return startDnsmasq(kernel, service, earlier, dirs);
+    case 'recorder':
+      return startRecorder(kernel, service, dirs);
+    case 'relay':
+      return startRelay(kernel, service, dirs);
   }
 }
 
@@ -212,7 +231,7 @@ function linesOf(service: DnsmasqService): readonly string[] {
 }
 
 function recordOf(service: Service, process: ProcessIdentity): ServiceRecord {
-  if (service.kind === 'recorder') return { service, files: [], names: '', process };
+  if (service.kind !== 'dnsmasq') return { service, files: [], names: '', process };
   const { names, files, ...rest } = service;
   return { service: rest, files: Object.keys(files), names: hashOf(names), process };
 }
@@ -223,7 +242,8 @@ function findProcess(dirs: ServiceDirs, name: string): ProcessIdentity | undefin
 
 /** The argument that tells the service's process from all others. */
 function argumentOf(dirs: ServiceDirs, name: string): string {
-  return name === 'recorder' ? recorderArgument(dirs) : `--conf-file=${configPath(dirs, name)}`;
+  if (name === 'recorder') return recorderArgument(dirs);
+  return name === 'relay' ? configPath(dirs, name) : `--conf-file=${configPath(dirs, name)}`;
 }
 
 function dnsPortOf(service: DnsmasqService): number {

@@ -33,6 +33,8 @@ export interface NftDifference {
   readonly summary: string;
   /** True unless everything in it only adds to what may pass. */
   readonly narrowing: boolean;
+  /** Sets whose elements come while the host runs are made anew, and empty: who fills them has to. */
+  readonly toFill: boolean;
 }
 
 /** Sets and verdict maps share one name space in a table. */
@@ -43,6 +45,7 @@ const declarationOf = (table: NftTable, container: Container): unknown => ({
   map: table.maps.some((map) => map.name === container.name),
   key: container.key,
   flags: container.flags,
+  size: 'size' in container ? container.size : undefined,
 });
 
 const tableKey = (table: NftTable): string => `${table.family} ${table.name}`;
@@ -64,6 +67,7 @@ export function nftDifference(
   const changes: Change[] = [];
   const tally = { chains: 0, sets: 0, elements: 0 };
   let narrowing = false;
+  let toFill = false;
   for (const table of tables.created) {
     parts.push(printTable(table));
     if (table.family !== 'netdev') checked.push(printTable(table));
@@ -71,6 +75,7 @@ export function nftDifference(
     tally.chains += table.chains.length;
     for (const container of [...table.sets, ...table.maps]) tally.elements += container.elements.length;
     narrowing = true;
+    toFill ||= table.sets.some(isFilledLater);
   }
   for (const change of tables.changed) {
     const work = tableDifference(change.before, change.after, renewed);
@@ -81,6 +86,7 @@ export function nftDifference(
     tally.sets += work.sets;
     tally.elements += work.elements;
     narrowing ||= work.narrowing;
+    toFill ||= work.toFill;
   }
   for (const table of tables.deleted) {
     parts.push(deleteTable(table));
@@ -91,7 +97,7 @@ export function nftDifference(
     .filter(([, n]) => n > 0)
     .map(([noun, n]) => `${n} ${n === 1 ? noun.slice(0, -1) : noun}`)
     .join(', ');
-  return { text: parts.join(''), check: checked.join(''), changes, summary: summary === '' ? 'tables' : summary, narrowing };
+  return { text: parts.join(''), check: checked.join(''), changes, summary: summary === '' ? 'tables' : summary, narrowing, toFill };
 }
 
 interface TableWork {
@@ -101,10 +107,13 @@ interface TableWork {
   sets: number;
   elements: number;
   narrowing: boolean;
+  toFill: boolean;
 }
 
+const isFilledLater = (container: Container): boolean => container.flags.includes('timeout');
+
 function tableDifference(before: NftTable, after: NftTable, renewed: ReadonlySet<string>): TableWork {
-  const work: TableWork = { lines: [], changes: [], chains: 0, sets: 0, elements: 0, narrowing: false };
+  const work: TableWork = { lines: [], changes: [], chains: 0, sets: 0, elements: 0, narrowing: false, toFill: false };
   const chains = difference(before.chains, after.chains, (chain) => chain.name);
   const containers = difference(
     containersOf(before),
@@ -117,6 +126,7 @@ function tableDifference(before: NftTable, after: NftTable, renewed: ReadonlySet
 
   const { lines } = work;
   for (const container of containers.created) lines.push(addSet(after, container));
+  work.toFill = containers.created.some(isFilledLater);
   for (const chain of chains.created) lines.push(addChain(after, chain));
   for (const { before: old, after: chain } of chains.changed) {
     lines.push(flushChain(after, chain.name));
@@ -161,10 +171,10 @@ function elementText(element: NftExpr): string {
 }
 
 /**
- * More elements there only let more through: the compiler's sets and maps of what is allowed, and content sets (`s_<hash>`), which nothing old
- * refers to. Of the anti-spoofing table no connection depends. Of all others, such as what counts as internet, that is not known.
+ * More elements there only let more through: the compiler's sets and maps of what is allowed, and content sets (`s_<hash>`) and those of
+ * domain names (`n_<hash>`), which nothing old refers to. Of the anti-spoofing table no connection depends. Of all others, such as what counts as internet, that is not known.
  */
-const onlyWidens = (table: NftTable, name: string): boolean => table.family === 'netdev' || /^(allow|s)_/.test(name);
+const onlyWidens = (table: NftTable, name: string): boolean => table.family === 'netdev' || /^(allow|s|n)_/.test(name);
 
 function elementDifference(table: NftTable, before: Container, after: Container, work: TableWork): void {
   if (JSON.stringify(before.elements) === JSON.stringify(after.elements)) return;
@@ -213,6 +223,7 @@ function refill(before: NftTable, after: NftTable): TableWork {
     sets: containers.length,
     elements: containers.reduce((sum, container) => sum + container.elements.length, 0),
     narrowing: true,
+    toFill: containers.some(isFilledLater),
   };
 }
 

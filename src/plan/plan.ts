@@ -63,7 +63,7 @@ export function planChanges(before: HostState, after: HostState): Plan {
   setSysctls(sysctls, fresh, after, steps);
   bindLinks(parked, after, gone, fresh, ports, steps);
   configureGuests(guests, fresh, after, steps);
-  startServices(services, steps);
+  startServices(services, before, nft.toFill, steps);
   removeNamespaces(guests, steps);
 
   return {
@@ -163,16 +163,21 @@ function stopServices(services: KeyedDifference<Service>, steps: Step[]): void {
   }
 }
 
-function startServices(services: KeyedDifference<Service>, steps: Step[]): void {
+function startServices(services: KeyedDifference<Service>, before: HostState, toFill: boolean, steps: Step[]): void {
   if (services.created.length > 0) {
     steps.push({ kind: 'service-start', title: `start ${services.created.map((s) => s.name).join(', ')}`, services: services.created });
   }
-  if (services.changed.length > 0) {
-    steps.push({
-      kind: 'service-reload',
-      title: `reload ${services.changed.map((s) => s.after.name).join(', ')}`,
-      services: services.changed,
-    });
+  const isRelay = ({ kind }: Service): boolean => kind === 'relay';
+  const gone = new Set(services.deleted.map((service) => service.name));
+  // The relay is told of new sets also where its names are the same; and before the resolvers, which ask it at once.
+  const unchanged = services.changed.some(({ after }) => isRelay(after)) ? [] : before.services.filter(isRelay);
+  const refilled = toFill ? unchanged.filter(({ name }) => !gone.has(name)).map((service) => ({ before: service, after: service })) : [];
+  for (const reloaded of [
+    [...refilled, ...services.changed.filter(({ after }) => isRelay(after))],
+    services.changed.filter(({ after }) => !isRelay(after)),
+  ]) {
+    if (reloaded.length === 0) continue;
+    steps.push({ kind: 'service-reload', title: `reload ${reloaded.map((s) => s.after.name).join(', ')}`, services: reloaded });
   }
 }
 

@@ -95,6 +95,9 @@ export function placesOf(plan: TwinPlan, hostNamespace: string, outerNamespace: 
         return outside;
       case 'any':
         return [...guests, ...outside];
+      case 'domain':
+        // Nobody answers for it in the twin.
+        return [];
       case 'host':
       case 'named-host': {
         if (party.kind === 'named-host' && party.host !== plan.host) return [];

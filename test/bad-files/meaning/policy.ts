@@ -20,19 +20,60 @@ block:
     says: [
       '4:5 error unknown-party: `wbe` is not a guest, network, host or group; did you mean `web`?',
       '5:27 error unknown-party: `mailserver` is not a guest, network, host or group; there are only `host`, `internal`, `web` and `db`.',
-      '7:5 error unknown-party: the guest `web` has no NIC in a network `lab`; its networks: internal.',
+      '7:5 error unknown-party: the guest `web` has no NIC in a network `lab`; its networks: internal (the domain name is written `web.lab.`, with a dot at its end).',
       '8:5 error unknown-party: `internal` is a network; only a guest has NICs to choose from, as in `guest.network`.',
     ],
   },
   {
-    name: 'a domain name as a party',
+    name: 'a domain name where none can stand',
     file: `
+domain: Home.Lab
 networks: { internal: { kind: nat, subnet: 10.0.0.0/24 } }
 guests: { web: internal }
-allow: ["web -> *.example.org tcp/443"]
+allow:
+  - updates.example.org -> web
+  - web -> *.org tcp/443
+  - web -> home.lab, db.Home.Lab, *.home.lab
+  - web -> mirror.example.org, wbe.internal
+block:
+  - web -> ads.example.org
+expect:
+  - cannot: web -> ads.example.org
 `,
     builds: false,
-    says: ['3:17 error not-supported-yet: `*.example.org` is a domain name, which flows cannot have yet; write its addresses instead.'],
+    says: [
+      '5:5 error bad-domain: `updates.example.org` is a domain name, which can only stand behind `->`: a packet says from which address it comes and not from which name; write the addresses instead.',
+      '6:12 error bad-domain: `*.org` stands for every name of a top-level domain, which anybody can have; write at least two labels behind the star, such as `*.example.org`, or `internet`.',
+      '7:12 error bad-domain: `home.lab` is a name of this fabric itself; write the guest, network or host that is meant.',
+      '7:22 error bad-domain: `db.home.lab` is a name of this fabric itself; write the guest, network or host that is meant.',
+      '7:35 error bad-domain: `*.home.lab` is a name of this fabric itself; write the guest, network or host that is meant.',
+      '8:32 error unknown-party: `wbe` is not a guest, network, host or group; did you mean `web`?',
+      '10:12 error bad-domain: `ads.example.org` is a domain name, which `block` cannot have: who knows the address need not ask for the name; block its addresses, or set `egress: deny` and allow the names that are wanted.',
+      '12:20 error bad-domain: `ads.example.org` is a domain name, of which nothing can be expected: which addresses it has is known only when somebody asks; write addresses, or `internet`.',
+    ],
+  },
+  {
+    name: 'domain names that open nothing',
+    file: `
+networks:
+  internal: { kind: nat, subnet: 10.0.0.0/24 }
+  lab: { kind: isolated, subnet: 10.1.0.0/24 }
+guests:
+  own: { network: internal, dns: 9.9.9.9 }
+  same: { network: internal, dns: 10.0.0.1 }
+  both: { nics: [{ network: lab }, { network: internal }] }
+  shut: lab
+allow:
+  - own, same -> updates.example.org
+  - both -> example.org
+  - shut -> *.example.org
+`,
+    builds: false,
+    says: [
+      "10:5 warning domain-unheard: `own` has its own `dns: 9.9.9.9`, so `updates.example.org` opens nothing for it: only what Weft's own resolver answers does.",
+      "11:5 warning domain-unheard: `both` asks for names on the isolated network `lab`, where nobody outside is asked, so `example.org` opens nothing for it: only what Weft's own resolver answers does.",
+      '12:5 error isolated-internet: the network of `shut` is isolated, so nothing of it reaches the internet; take `shut` out of the rule, or make the network `kind: nat`.',
+    ],
   },
   {
     name: 'groups that contain each other',
