@@ -42,7 +42,7 @@ describe('apply --confirm', { concurrency: true }, () => {
       await bed.weft('apply', '--yes');
       const before = await bed.snapshot();
       bed.writeFile(file('back', 'web -> db tcp/81'));
-      await bed.weft('apply', '--yes', '--confirm', '8s');
+      await bed.weft('apply', '--yes', '--confirm', '15s');
       assert.ok((await status(bed)).confirmBefore !== undefined);
       assert.deepEqual([await open(bed, 80), await open(bed, 81)], [false, true]);
       const held = await bed.hold('web', 'db', { to: '10.0.105.20', protocol: 'tcp', port: 81, everyMs: 50 });

@@ -82,7 +82,7 @@ describe('weft apply at a terminal', { concurrency: true }, () => {
     await withHost({ file: file('other', 80) }, async (bed) => {
       await bed.weft('apply', '--yes');
       bed.writeFile(file('other', 81));
-      const person = atTerminal(bed, ['apply', '--confirm', '4s'], [apply]);
+      const person = atTerminal(bed, ['apply', '--confirm', '30s'], [apply]);
       await until('the question', () => Promise.resolve(readdirSync(`${bed.directory}/state`).includes('journal.json')));
       await until('the confirmation', async () => (await bed.tryWeft(['confirm'])).status === 0);
       const { status, output } = await person;
