@@ -5,8 +5,9 @@
 import { existsSync } from 'node:fs';
 import type { GuestSide, HostState, Link, PortLink, Service, Sysctl } from '../hoststate/model.ts';
 import { isOwnLink, type SeenLink } from '../hoststate/observe-links.ts';
+import { observeInsides } from '../kernel/insides.ts';
 import type { Kernel } from '../kernel/kernel.ts';
-import { observe, type Observation } from '../kernel/observe.ts';
+import { observe, type Observation, type ObserveOptions } from '../kernel/observe.ts';
 import { observeServices } from '../kernel/services.ts';
 import { sameJson } from '../plan/keyed.ts';
 import { asWritten } from './readback.ts';
@@ -26,6 +27,7 @@ export async function observeHost(
   wanted: HostState,
   originals: Originals,
   records: readonly AppliedRecord[] = [],
+  known?: ObserveOptions['known'],
 ): Promise<Observation> {
   const keys = new Set(wanted.sysctls.map((entry) => entry.key));
   const changed = Object.keys(originals).filter((key) => !keys.has(key));
@@ -33,7 +35,8 @@ export async function observeHost(
   const stays = new Set(wanted.links.map((link) => link.name));
   const settings = new Map(records.flatMap((record) => record.state.sysctls).map((entry) => [entry.key, entry]));
   const orphans = [...settings.values()].filter(({ key, link }) => link !== undefined && stays.has(link) && !keys.has(key));
-  return observe(kernel, { sysctls: [...wanted.sysctls, ...orphans, ...changed.map((key): Sysctl => ({ key, value: '' }))] });
+  const sysctls = [...wanted.sysctls, ...orphans, ...changed.map((key): Sysctl => ({ key, value: '' }))];
+  return observe(kernel, known === undefined ? { sysctls } : { sysctls, known });
 }
 
 /** {@link observeHost} and {@link ownPart} in one. `records`: oldest first. */
@@ -73,6 +76,23 @@ export function ownPart(
     guests,
     services: presentServices(context, wanted),
   };
+}
+
+/**
+ * The same with the insides of guests as they are, and not as they were set up: a process or two for each guest. A port whose far end is not there under its
+ * name any more is then not what was made.
+ */
+export async function lookInside({ kernel, netnsConfig }: ApplyContext, observed: HostState): Promise<HostState> {
+  const guests = await observeInsides(kernel, observed.guests, netnsConfig);
+  const looked = new Set(guests.map((side) => side.guest));
+  const there = new Set(guests.flatMap((side) => side.interfaces.map((face) => `${side.guest} ${face.name}`)));
+  const links = observed.links.map((link): Link => {
+    if (link.kind !== 'veth' || link.peer === undefined || !looked.has(link.peer.guest)) return link;
+    if (there.has(`${link.peer.guest} ${link.peer.interface}`)) return link;
+    const { peer: _, ...rest } = link;
+    return rest;
+  });
+  return { ...observed, guests, links };
 }
 
 /** A setting of a link that is not wanted any more, and is reset, is nobody's. */

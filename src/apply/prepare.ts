@@ -15,7 +15,7 @@ import { planChanges } from '../plan/plan.ts';
 import type { Plan } from '../plan/steps.ts';
 import { liveAttachments } from './attachments.ts';
 import { filtersForwarded, foreignWarnings } from './foreign.ts';
-import { observeHost, ownPart } from './observation.ts';
+import { lookInside, observeHost, ownPart } from './observation.ts';
 import { compareReach, nothingReaches, reachOf, type ReachDifference } from './reach.ts';
 import { buildRecord, policyOf } from './record.ts';
 import type { AppliedRecord, Originals } from './store.ts';
@@ -97,7 +97,7 @@ async function look(context: ApplyContext, originals: Originals, before: Applied
   const records = before === undefined ? [] : [before];
   const seen = await observeHost(context.kernel, record.state, originals, records);
   return {
-    observed: ownPart(context, seen, record.state, records),
+    observed: await lookInside(context, ownPart(context, seen, record.state, records)),
     foreignLinks: seen.links.filter((link) => !isOwnLink(link)).map((link) => link.name),
     foreign: seen.foreign,
   };

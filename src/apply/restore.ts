@@ -5,10 +5,8 @@
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import type { HostState } from '../hoststate/model.ts';
 import { setResolved } from '../kernel/resolved.ts';
-import { planChanges } from '../plan/plan.ts';
 import type { Change } from '../plan/steps.ts';
-import { attainable } from './attainable.ts';
-import { ownState } from './observation.ts';
+import { findDrift } from './drift.ts';
 import { refuseTaken } from './taken.ts';
 import { refuseWhilePending, transact, type ApplyContext } from './transaction.ts';
 
@@ -26,9 +24,8 @@ export async function restore(context: ApplyContext): Promise<Restored | undefin
   await refuseWhilePending(context);
   const applied = await store.read('applied');
   if (applied === undefined) return undefined;
-  const { record, state, missing, detached } = await attainable(context, applied);
-  const observed = await ownState(context, state, [applied]);
-  const plan = planChanges(observed, state);
+  const { plan, wanted, observed } = await findDrift(context, applied);
+  const { record, state, missing, detached } = wanted;
   if (plan.steps.length > 0) {
     await refuseTaken(context, observed, state);
     await transact(context, { record, command: 'restore', keepPrevious: true, keepLock: true }, plan);

@@ -1,12 +1,11 @@
 /**
  * What was applied on this host and how what is there now differs from it.
  */
-import { planChanges } from '../plan/plan.ts';
+import type { Report } from '../diagnostic/diagnostic.ts';
 import type { Change } from '../plan/steps.ts';
-import { liveAttachments } from './attachments.ts';
-import { ownState } from './observation.ts';
-import { withAttachments } from './record.ts';
-import type { AppliedRecord } from './store.ts';
+import { inWords } from '../plan/words.ts';
+import { findDrift } from './drift.ts';
+import { foreignWarnings } from './foreign.ts';
 import type { ApplyContext } from './transaction.ts';
 
 export interface HostStatus {
@@ -26,22 +25,23 @@ export interface HostStatus {
     readonly kind: string;
     readonly status: 'ready' | 'not attached' | 'without network' | 'inside';
   }[];
-  /** What `apply` would do to bring back what was applied. */
-  readonly drift: readonly Change[];
+  /** What differs from what was applied, and what `apply` would do about it. */
+  readonly drift: readonly DriftLine[];
 }
 
-export async function hostStatus(context: ApplyContext): Promise<HostStatus> {
+/** The change that leads back, and the difference in words. */
+export type DriftLine = Change & { readonly text: string };
+
+/** Reads everything, insides of guests included. `report` gets what other programs' rules would drop of what is allowed. */
+export async function hostStatus(context: ApplyContext, report: Report): Promise<HostStatus> {
   const record = await context.store.read('applied');
   if (record === undefined) return { ok: false, applied: false, services: [], guests: [], drift: [] };
-  const attachments = await liveAttachments(record.attachments);
-  // A container that has ended took its port along; that is no drift.
-  const wanted =
-    Object.keys(attachments).length === Object.keys(record.attachments).length
-      ? record
-      : { ...withAttachments(record, attachments), listed: record.listed };
-  const observed = await ownState(context, wanted.state, [record]);
-  const gone = new Set(Object.keys(record.attachments).filter((guest) => attachments[guest] === undefined));
-  const drift = planChanges(observed, wanted.state).changes.filter((change) => !isLeftover(change, record, gone));
+  const { changes, wanted, observed, seen } = await findDrift(context, record, { inside: true });
+  const { attachments } = wanted.record;
+  // The next apply must not take the host for untouched: of the insides of guests its fingerprint knows nothing.
+  if (changes.length > 0) await context.store.remove('digest');
+  for (const warning of await foreignWarnings(context, seen.foreign, record)) report(warning);
+  const drift = changes.map((change): DriftLine => ({ ...change, text: inWords(change) }));
   const running = new Set(observed.services.map((service) => service.name));
   const journal = await context.store.read('journal');
   return {
@@ -52,7 +52,7 @@ export async function hostStatus(context: ApplyContext): Promise<HostStatus> {
     file: record.file,
     appliedAt: record.appliedAt,
     ...(journal?.confirmBefore === undefined ? {} : { confirmBefore: new Date(journal.confirmBefore).toISOString() }),
-    services: wanted.state.services.map(({ name }) => ({ name, status: running.has(name) ? 'running' : 'dead' })),
+    services: wanted.record.state.services.map(({ name }) => ({ name, status: running.has(name) ? 'running' : 'dead' })),
     guests: record.fabric.guests
       .filter((guest) => guest.host === undefined || guest.host === record.state.host)
       .map((guest) => ({
@@ -71,14 +71,6 @@ export async function hostStatus(context: ApplyContext): Promise<HostStatus> {
   };
 }
 
-/** The guard of a port whose container has ended waits for it to come back: `netdev weft p_<port>`. */
-function isLeftover({ action, kind, name }: Change, record: AppliedRecord, gone: ReadonlySet<string>): boolean {
-  if (action !== 'delete' || kind !== 'chain') return false;
-  return record.fabric.guests.some((guest) => gone.has(guest.name) && guest.nics.some((nic) => name === `netdev weft p_${nic.port}`));
-}
-
-const verbs = { create: 'missing', update: 'changed', delete: 'not of the applied state' } as const;
-
 export function statusText(status: HostStatus): string {
   if (!status.applied) return 'Nothing is applied on this host: `weft apply` makes it as the file says.';
   const lines = [`Fabric ${status.fabric} on host ${status.host}, applied ${status.appliedAt} from ${status.file}`];
@@ -93,7 +85,7 @@ export function statusText(status: HostStatus): string {
     lines.push(
       `${status.drift.length} difference${status.drift.length === 1 ? '' : 's'} from what was applied (\`weft apply\` mends them):`,
     );
-    for (const change of status.drift.slice(0, 40)) lines.push(`  ${verbs[change.action]}: ${change.kind} ${change.name}`);
+    for (const change of status.drift.slice(0, 40)) lines.push(`  ${change.text}`);
     if (status.drift.length > 40) lines.push(`  … and ${status.drift.length - 40} more`);
   }
   return lines.join('\n');

@@ -7,7 +7,7 @@ import { lstat, mkdir, readFile, readlink, rename, rm, rmdir, symlink, writeFile
 import { dirname, join } from 'node:path';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import type { Kernel } from '../kernel/kernel.ts';
-import { UNIT_MARK, unitNames, type Unit } from './units.ts';
+import { UNIT_MARK, unitNames, WATCH, type Unit } from './units.ts';
 
 const DIRECTORY = '/etc/systemd/system';
 /** Targets whose `.wants` directories may hold a link of ours. */
@@ -73,12 +73,14 @@ export async function installedUnits(root: string): Promise<string[]> {
   return found;
 }
 
-async function removeUnits({ root }: UnitPlace, names: readonly string[]): Promise<string[]> {
+async function removeUnits({ root, kernel }: UnitPlace, names: readonly string[]): Promise<string[]> {
   const removed: string[] = [];
   for (const name of names) {
     const path = join(DIRECTORY, name);
     const text = await readIfThere(join(root, path));
     if (text !== undefined && !isOurs(text)) continue;
+    // The others only remember that they have run; what they started stays.
+    if (name === WATCH && text !== undefined && kernel !== undefined && systemdRuns()) await kernel.tryRun('systemctl', ['stop', name]);
     for (const target of targets) {
       const link = join(DIRECTORY, `${target}.wants`, name);
       if ((await linkTarget(join(root, link))) !== path) continue;

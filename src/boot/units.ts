@@ -25,14 +25,15 @@ export const UNIT_MARK = '# Written by `weft install`, removed by `weft uninstal
 
 export const EARLY = 'weft-early.service';
 export const FULL = 'weft.service';
-export const unitNames = [EARLY, FULL] as const;
+export const WATCH = 'weft-watch.service';
+export const unitNames = [EARLY, FULL, WATCH] as const;
 
 /** Programs that load rules at boot, some by `flush ruleset`: what they do has to be done before Weft's rules come. */
 const firewalls = 'nftables.service netfilter-persistent.service iptables.service ip6tables.service';
 
-/** In the order in which they run. */
-export function bootUnits(installation: Installation): readonly Unit[] {
-  return [early(installation), full(installation)];
+/** Those of a whole boot; the watching one only when it is wanted. */
+export function bootUnits(installation: Installation, options: { readonly watch: boolean }): readonly Unit[] {
+  return [early(installation), full(installation), ...(options.watch ? [watching(installation)] : [])];
 }
 
 function early(installation: Installation): Unit {
@@ -76,6 +77,21 @@ function full(installation: Installation): Unit {
     ['Install', ['WantedBy=multi-user.target']],
   ]);
   return { name: FULL, text, wantedBy: 'multi-user.target' };
+}
+
+function watching(installation: Installation): Unit {
+  const text = unitText([
+    [
+      'Unit',
+      ['Description=Weft: mends what others change of the guests’ networks', mounts(installation), `Wants=${FULL}`, `After=${FULL}`],
+    ],
+    [
+      'Service',
+      ['Type=exec', `ExecStart=${command(installation, 'watch')}`, 'Restart=always', 'RestartSec=5', 'KillMode=process', ...harmless],
+    ],
+    ['Install', ['WantedBy=multi-user.target']],
+  ]);
+  return { name: WATCH, text, wantedBy: 'multi-user.target' };
 }
 
 const mounts = ({ program, stateDir }: Installation): string =>

@@ -9,7 +9,7 @@ import { openKernel } from '../kernel/open.ts';
 import { existsSync } from 'node:fs';
 import type { CliContext } from './context.ts';
 
-export async function runInstall(ctx: CliContext, options: { readonly root?: string }): Promise<void> {
+export async function runInstall(ctx: CliContext, options: { readonly watch?: boolean; readonly root?: string }): Promise<void> {
   requireRoot('weft install');
   const place = placeOf(ctx, options.root);
   const { stateDir, runDir } = ctx.options;
@@ -17,7 +17,7 @@ export async function runInstall(ctx: CliContext, options: { readonly root?: str
     const message = `nothing is applied on this host (there is no record in ${stateDir}), so there is nothing to bring back at boot: run \`weft apply\` first`;
     throw new WeftError(2, [{ code: 'not-applied', severity: 'error', message }]);
   }
-  const units = bootUnits({ program: ownProgram(), stateDir, runDir });
+  const units = bootUnits({ program: ownProgram(), stateDir, runDir }, { watch: options.watch === true });
   const done = await installUnits(place, units);
   const names = units.map((unit) => unit.name);
   ctx.answer({ ok: true, units: names, ...done }, () =>

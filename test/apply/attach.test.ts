@@ -38,7 +38,7 @@ it('attaches by path, follows a restart, survives an apply, detaches', { timeout
     await first.kernel.run('ip', ['link', 'del', 'dev', 'eth0']);
     const broken = await bed.tryWeft(['status']);
     assert.equal(broken.status, 1);
-    assert.match(broken.stdout, /missing: port w-box/);
+    assert.match(broken.stdout, /port w-box is missing/);
     const second = await bed.namespace('two');
     const pid = await second.kernel.startDetached('sleep', ['60']);
     await bed.weft('attach', 'box', '--pid', String(pid));

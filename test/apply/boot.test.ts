@@ -181,8 +181,11 @@ it('install writes its units once, refuses what is not its own, and uninstall re
     assert.deepEqual(list(), [...before, full].toSorted());
     rmSync(join(units, full));
 
-    assert.match((await install()).stdout, /Installed weft-early\.service, weft\.service\./);
+    assert.match((await install('--watch')).stdout, /Installed weft-early\.service, weft\.service, weft-watch\.service\./);
     assert.equal(readlinkSync(join(units, 'sysinit.target.wants', early)), `/etc/systemd/system/${early}`);
+    const verified = await openKernel().tryRun('systemd-analyze', ['verify', '--man=no', join(units, 'weft-watch.service')]);
+    assert.deepEqual([verified.status, verified.stderr], [0, '']);
+    assert.match((await install()).stdout, /removed .*weft-watch\.service/);
     assert.match((await install()).stdout, /^Nothing to change: weft-early\.service, weft\.service are installed\.$/m);
     assert.equal((await bed.tryWeft(['uninstall', '--root', root])).status, 0);
     assert.deepEqual(list(), before);

@@ -57,7 +57,7 @@ describe('after a reboot', { concurrency: true }, () => {
       const before = await bed.snapshot();
       const status = await bed.tryWeft(['status']);
       assert.equal(status.status, 1, status.stderr);
-      assert.match(status.stdout, /missing: bridge br-internal/);
+      assert.match(status.stdout, /bridge br-internal is missing/);
       await bed.weft('apply', '--yes');
       assert.equal((await bed.tryWeft(['status'])).status, 0);
       assert.equal(await open(bed, 80), true);

@@ -7,9 +7,10 @@ export const register: Register = (program, ctx) => {
     .command('install')
     .helpGroup(group.change)
     .description('have systemd bring the last applied state back at every boot, before the network is up')
+    .option('--watch', 'also run `weft watch` as a service, which mends what others change')
     .option('--root <directory>', 'write into this system (an image, a chroot) instead of the running one');
-  examples(install, 'sudo weft install', 'sudo weft install --root /mnt/image');
-  install.action(async (options: { readonly root?: string }) => {
+  examples(install, 'sudo weft install', 'sudo weft install --watch', 'sudo weft install --root /mnt/image');
+  install.action(async (options: { readonly watch?: boolean; readonly root?: string }) => {
     const { runInstall } = await import('../install.ts');
     await runInstall(ctx, options);
   });

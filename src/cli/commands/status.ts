@@ -15,7 +15,7 @@ export const register: Register = (program, ctx) => {
     requireRoot('weft status');
     const session = sessionOf(ctx);
     await withLock(session, ctx.report, async () => {
-      const status = await hostStatus(session);
+      const status = await hostStatus(session, ctx.report);
       ctx.answer(status, () => statusText(status));
       if (!status.ok) ctx.exitCode = 1;
     });

@@ -1,0 +1,196 @@
+/**
+ * A difference in words: what is there, and what was applied. For `status` and `watch`; `before` is what was found, `after` what is wanted.
+ */
+import type { Address, FdbEntry, GuestSide, Link, Neighbor, Route, Service, Sysctl } from '../hoststate/model.ts';
+import type { NftChain, NftExpr, NftRule, NftVerdict } from '../hoststate/nft.ts';
+import { printExpression, printRule, printVerdict, type Element } from '../hoststate/nft-print.ts';
+import { canonicalJson, sameJson } from './keyed.ts';
+import type { Change } from './steps.ts';
+
+/** `port w-web is on no bridge instead of br-internal, and is down` */
+export function inWords(change: Change): string {
+  const { action, kind, name } = change;
+  const words = kinds[kind];
+  if (words !== undefined) return words(change);
+  return action === 'create'
+    ? `${kind} ${name} is missing`
+    : action === 'delete'
+      ? `${kind} ${name} was added`
+      : `${kind} ${name} was changed`;
+}
+
+type Words = (change: Change) => string;
+
+/** `before` and `after` are what plan.ts puts there for the kind. */
+const kinds: Readonly<Record<string, Words>> = {
+  bridge: linkWords,
+  port: linkWords,
+  interface: ({ name }) => `interface ${name}, of which something was set, is not there`,
+  address: ({ action, before, after }) => {
+    const { address, link } = (after ?? before) as Address;
+    return action === 'create' ? `address ${address} is missing on ${link}` : `address ${address} was added on ${link}`;
+  },
+  route: ({ action, before, after }) => {
+    const { prefix, link } = (after ?? before) as Route;
+    const route = `route ${prefix} on ${link}`;
+    if (action === 'update') return `${route} goes ${viaOf(before as Route)} instead of ${viaOf(after as Route)}`;
+    return action === 'create' ? `${route} is missing` : `${route} was added`;
+  },
+  neighbor: ({ action, before, after }) => {
+    const { address, link } = (after ?? before) as Neighbor;
+    const entry = `neighbour entry of ${address} on ${link}`;
+    if (action === 'update') return `${entry} says ${(before as Neighbor).mac} instead of ${(after as Neighbor).mac}`;
+    return action === 'create' ? `${entry} is missing` : `${entry} was added`;
+  },
+  fdb: ({ action, before, after }) => {
+    const { mac, port } = (after ?? before) as FdbEntry;
+    return action === 'create' ? `MAC ${mac} is not pinned to ${port}` : `MAC ${mac} was pinned to ${port}`;
+  },
+  table: ({ action, name }) =>
+    action === 'create'
+      ? `table ${name} is missing: none of its rules hold`
+      : action === 'delete'
+        ? `table ${name} was added`
+        : `table ${name} was changed`,
+  chain: chainWords,
+  set: ({ action, name }) => {
+    const { table, object } = inTable(name);
+    return action === 'create' ? `set ${object} of ${table} is missing` : `set ${object} of ${table} was added`;
+  },
+  element: ({ action, name, before, after }) => {
+    const { table, object } = inTable(name);
+    if (action === 'create') return `set ${object} of ${table} lacks ${elementText(after as Element)}`;
+    if (action === 'delete') return `set ${object} of ${table} has ${elementText(before as Element)}, which was added`;
+    return `set ${object} of ${table} has ${elementText(before as Element)} instead of ${elementText(after as Element)}`;
+  },
+  sysctl: ({ action, name, before, after }) => {
+    const setting = name.replaceAll('/', '.');
+    if (action === 'update') return `setting ${setting} is ${(before as Sysctl).value} instead of ${(after as Sysctl).value}`;
+    return action === 'create' ? `setting ${setting} is not there` : `setting ${setting} is still ${(before as Sysctl).value}`;
+  },
+  guest: guestWords,
+  service: ({ action, name, before, after }) => {
+    if (action === 'create') return `${name} does not run`;
+    if (action === 'delete') return `${name} is there and was not applied`;
+    const differs = differingKeys(before as Service, after as Service);
+    return `${name} runs with ${differs.length === 0 ? 'something' : differs.join(', ')} that was not applied`;
+  },
+};
+
+function linkWords({ action, kind, name, before, after }: Change): string {
+  if (action === 'create') return `${kind} ${name} is missing`;
+  if (action === 'delete') return `${kind} ${name} bears Weft’s mark and was not applied`;
+  const [is, was] = [before as Link, after as Link];
+  const found: string[] = [];
+  if (is.kind !== was.kind) found.push(`is a ${is.kind} instead of a ${was.kind}`);
+  if (is.kind !== 'bridge' && was.kind !== 'bridge') {
+    if (is.bridge !== was.bridge) found.push(`is on ${is.bridge === '' ? 'no bridge' : is.bridge} instead of ${was.bridge}`);
+    if (is.owner !== was.owner) found.push(`belongs to ${is.owner ?? 'root'} instead of ${was.owner ?? 'root'}`);
+    if (!sameJson(is.peer, was.peer) && was.peer) found.push(`has lost ${was.peer.interface} in ${was.peer.guest}`);
+  } else if (is.kind === 'bridge' && was.kind === 'bridge' && is.mac !== was.mac) found.push(`has the MAC ${is.mac} instead of ${was.mac}`);
+  if (is.mtu !== was.mtu) found.push(`has an MTU of ${is.mtu} instead of ${was.mtu}`);
+  if (is.alias !== was.alias) found.push('has lost its mark');
+  for (const deviation of is.deviations ?? []) found.push(deviationWords[deviation] ?? `is ${deviation}`);
+  return `${kind} ${name} ${found.length === 0 ? 'was changed' : found.join(', and ')}`;
+}
+
+const deviationWords: Readonly<Record<string, string>> = {
+  stp: 'runs STP',
+  'multicast snooping': 'snoops multicast',
+  learning: 'learns MACs',
+};
+
+const viaOf = ({ via }: Route): string => (via === undefined ? 'directly' : `via ${via}`);
+
+/** `inet weft forward` */
+function inTable(name: string): { readonly table: string; readonly object: string } {
+  const cut = name.lastIndexOf(' ');
+  return { table: name.slice(0, cut), object: name.slice(cut + 1) };
+}
+
+/** More rules of a chain than this are counted. */
+const LISTED_RULES = 3;
+
+function chainWords({ action, name, before, after }: Change): string {
+  const { table, object } = inTable(name);
+  const chain = `chain ${object} of ${table}`;
+  if (action === 'create') return `${chain} is missing`;
+  if (action === 'delete') return `${chain} was added`;
+  const [is, was] = [before as NftChain, after as NftChain];
+  const found: string[] = [];
+  if (!sameJson(is.base, was.base)) found.push('is hooked in differently');
+  const [lost, added] = [notIn(was.rules, is.rules), notIn(is.rules, was.rules)];
+  if (is.rules.length === 0 && was.rules.length > 0) found.push(`is empty: ${rulesText(was.rules.length)} gone`);
+  else if (lost.length > 0) found.push(`lacks ${listed(lost)}`);
+  if (added.length > 0) found.push(`has ${listed(added)} more`);
+  if (found.length === 0) found.push('has its rules in another order');
+  return `${chain} ${found.join(', and ')}`;
+}
+
+const rulesText = (count: number): string => (count === 1 ? 'its rule is' : `its ${count} rules are`);
+
+/** Rules of the first list that the second has fewer of. */
+function notIn(rules: readonly NftRule[], others: readonly NftRule[]): string[] {
+  const left = others.map(canonicalJson);
+  return rules.flatMap((rule) => {
+    const index = left.indexOf(canonicalJson(rule));
+    if (index < 0) return [ruleText(rule)];
+    left.splice(index, 1);
+    return [];
+  });
+}
+
+function listed(rules: readonly string[]): string {
+  if (rules.length > LISTED_RULES) return `${rules.length} rules`;
+  return `the rule${rules.length === 1 ? '' : 's'} ${rules.map((rule) => `\`${rule}\``).join(', ')}`;
+}
+
+/** What was put there by another hand may be something that Weft has no words for. */
+function ruleText(rule: NftRule): string {
+  try {
+    const text = printRule(rule);
+    return text.length > 120 ? `${text.slice(0, 119)}…` : text;
+  } catch {
+    return '(a rule Weft has no words for)';
+  }
+}
+
+function elementText(element: Element): string {
+  const text = isMapping(element) ? `${printExpression(element[0])} : ${printVerdict(element[1])}` : printExpression(element);
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+const isMapping = (element: Element): element is readonly [NftExpr, NftVerdict] => Array.isArray(element);
+
+function guestWords({ action, name, before, after }: Change): string {
+  const side = (after ?? before) as GuestSide;
+  const where = side.netns.kind === 'made' ? `namespace ${side.netns.namespace}` : `namespace at ${side.netns.path}`;
+  if (action === 'create') return `${where} of guest ${name} is missing`;
+  if (action === 'delete') return `${where} of ${name} is there and was not applied`;
+  const [is, was] = [before as GuestSide, after as GuestSide];
+  const found = was.interfaces.flatMap((face) => {
+    const old = is.interfaces.find((candidate) => candidate.name === face.name);
+    if (old === undefined) return [`${face.name} is missing`];
+    const lost = [
+      ...face.addresses.filter((address) => !old.addresses.includes(address)),
+      ...face.routes.filter((route) => !old.routes.some((kept) => sameJson(kept, route))).map(({ prefix }) => `the route ${prefix}`),
+    ];
+    return [
+      ...(lost.length > 0 ? [`${face.name} lacks ${lost.join(', ')}`] : []),
+      ...(old.mtu === face.mtu ? [] : [`${face.name} has an MTU of ${old.mtu} instead of ${face.mtu}`]),
+    ];
+  });
+  const values = new Map(is.sysctls.map(({ key, value }) => [key, value]));
+  for (const { key, value } of was.sysctls)
+    if (values.get(key) !== value) found.push(`${key.replaceAll('/', '.')} is ${values.get(key) ?? 'not there'} instead of ${value}`);
+  if (is.resolvConf !== was.resolvConf) found.push('its resolv.conf was changed');
+  return `inside guest ${name}: ${found.length === 0 ? 'something was changed' : found.join('; ')}`;
+}
+
+function differingKeys(is: Service, was: Service): string[] {
+  if (is.kind !== 'dnsmasq' || was.kind !== 'dnsmasq') return [];
+  return [
+    ...(is.config === was.config ? [] : ['a configuration']),
+    ...(sameJson(is.files, was.files) ? [] : ['reservations']),
+    ...(is.names === was.names ? [] : ['names']),
+  ];
+}
