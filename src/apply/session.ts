@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
-import { lockHolder, takeLock, type Lock } from '../kernel/lock.ts';
+import { lockHolder, takeLock, type Lock, type LockHolder } from '../kernel/lock.ts';
 import { openKernel } from '../kernel/open.ts';
 import { faultsFromEnvironment } from './faults.ts';
 import { lockPath, openStore, type Directories } from './store.ts';
@@ -89,6 +89,13 @@ export async function withLock<T>(
 
 /** A holder says who it is right after it has the lock, and is silent once it lets go: a silent one is asked again, and its lock tried again, this long. */
 const silenceMs = 5000;
+/** `weft watch` mends something and is soon done; nobody who calls another command can be expected to know of it. */
+const watchMs = 30_000;
+
+function patienceWith(holder: LockHolder | undefined): number {
+  if (holder === undefined) return silenceMs;
+  return holder.command.split(' ').includes('watch') ? watchMs : 0;
+}
 
 async function lockOrRefuse({ kernel }: ApplyContext, path: string, waitMs: number): Promise<Lock> {
   const start = performance.now();
@@ -97,7 +104,7 @@ async function lockOrRefuse({ kernel }: ApplyContext, path: string, waitMs: numb
     if (lock !== undefined) return lock;
     const waited = performance.now() - start;
     const holder = lockHolder(path);
-    if (waited >= (holder === undefined ? Math.max(waitMs, silenceMs) : waitMs)) {
+    if (waited >= Math.max(waitMs, patienceWith(holder))) {
       const who = holder === undefined ? 'another run of Weft' : `\`${holder.command}\` (pid ${holder.pid})`;
       throw new WeftError(5, [
         { code: 'busy', severity: 'error', message: `${who} is changing this host; wait until it has ended and try again` },

@@ -30,6 +30,7 @@ import { register as registerShow } from './commands/show.ts';
 import { register as registerStatus } from './commands/status.ts';
 import { register as registerVersion } from './commands/version.ts';
 import { register as registerRelay } from './commands/relay.ts';
+import { register as registerWatch } from './commands/watch.ts';
 import { register as registerWatchdog } from './commands/watchdog.ts';
 
 /** In the order of `weft --help`. */
@@ -48,6 +49,7 @@ const commands: readonly Register[] = [
   registerAttach,
   registerInstall,
   registerStatus,
+  registerWatch,
   registerShow,
   registerExport,
   registerLogs,
