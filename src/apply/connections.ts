@@ -75,6 +75,7 @@ function judgeConnection(
     protocol: entry.protocolNumber,
     // Also where only the port is another one, as with questions to the gateway's port 53.
     dnat: orig.dst !== reply.src || orig.dport !== dport,
+    original: { dst: orig.dst, ...(orig.dport === undefined ? {} : { dport: orig.dport }) },
     path,
     ...(guestMac === undefined ? {} : { guestMac }),
     ...(dport === undefined ? {} : { dport }),

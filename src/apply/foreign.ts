@@ -110,9 +110,17 @@ function sampleFlows(fabric: Fabric, host: string, facts: HostFacts): SampleFlow
   };
 
   const flows: SampleFlow[] = [];
-  const add = (from: End, to: End, protocol: string, dport: number | undefined, text: string): void => {
+  const add = (from: End, to: End, protocol: string, dport: number | undefined, text: string, dnat = false): void => {
     if (from.family !== to.family || from.address === to.address) return;
-    const forth: TestPacket = { iifname: from.link, oifname: to.link, saddr: from.address, daddr: to.address, protocol, state: 'new' };
+    const forth: TestPacket = {
+      iifname: from.link,
+      oifname: to.link,
+      saddr: from.address,
+      daddr: to.address,
+      protocol,
+      state: 'new',
+      dnat,
+    };
     const back: TestPacket = {
       iifname: to.link,
       oifname: from.link,
@@ -120,6 +128,7 @@ function sampleFlows(fabric: Fabric, host: string, facts: HostFacts): SampleFlow
       daddr: from.address,
       protocol,
       state: 'established',
+      dnat,
     };
     const ports =
       dport === undefined
@@ -144,6 +153,13 @@ function sampleFlows(fabric: Fabric, host: string, facts: HostFacts): SampleFlow
           rule.text,
         );
       }
+    }
+  }
+  for (const one of fabric.publish.filter((entry) => entry.host === host).slice(0, RULES)) {
+    const [range] = one.ports;
+    if (!range) continue;
+    for (const from of (one.from ?? [{ kind: 'any', text: 'any' } as const]).flatMap(ends)) {
+      for (const to of nicEnds(one.to.guest, one.to.nic)) add(from, to, range.protocol, range.target, `the published ${one.text}`, true);
     }
   }
   const seen = new Set<string>();

@@ -4,12 +4,14 @@
 import { existsSync } from 'node:fs';
 import { hostProblems } from '../compile/problems.ts';
 import type { Diagnostic, Report } from '../diagnostic/diagnostic.ts';
-import type { Fabric } from '../fabric/model.ts';
+import type { Fabric, PublishedRange } from '../fabric/model.ts';
+import type { Listener } from '../hoststate/listeners.ts';
 import type { HostFacts, HostState } from '../hoststate/model.ts';
 import { isOwnLink } from '../hoststate/observe-links.ts';
 import type { NftTable } from '../hoststate/nft.ts';
 import { readFacts } from '../kernel/facts.ts';
 import { existingLinks } from '../kernel/links.ts';
+import { listeners } from '../kernel/listeners.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { planChanges } from '../plan/plan.ts';
 import type { Plan } from '../plan/steps.ts';
@@ -113,7 +115,8 @@ async function standingFor(kernel: Kernel, before: AppliedRecord, record: Applie
 /** Facts as they were before Weft: a setting that Weft has changed counts with its old value. */
 export async function hostFacts(kernel: Kernel, request: PlanRequest, originals: Originals): Promise<HostFacts> {
   const uplink = request.fabric.hosts.find((host) => host.name === request.host)?.uplink;
-  const facts = await readFacts(kernel, uplink);
+  const published = request.fabric.publish.filter((one) => one.host === request.host).flatMap((one) => one.ports);
+  const [facts, listening] = await Promise.all([readFacts(kernel, uplink), listenersAt(kernel, published)]);
   const was = (key: string, now: boolean): boolean => (originals[key] === undefined ? now : originals[key].value === '1');
   const accepted = Object.entries(originals).flatMap(([key, { value }]) => {
     const link = /^net\/ipv6\/conf\/([^/]+)\/accept_ra$/.exec(key)?.[1];
@@ -126,7 +129,15 @@ export async function hostFacts(kernel: Kernel, request: PlanRequest, originals:
       v6: was('net/ipv6/conf/all/forwarding', facts.forwarding.v6),
     },
     acceptRa: [...new Set([...facts.acceptRa, ...accepted])].sort(),
+    ...(published.length === 0 ? {} : { listening }),
   };
+}
+
+async function listenersAt(kernel: Kernel, ports: readonly PublishedRange[]): Promise<readonly Listener[]> {
+  if (ports.length === 0) return [];
+  return listeners(kernel, ({ protocol, port }) =>
+    ports.some((range) => range.protocol === protocol && range.first <= port && port <= range.last),
+  );
 }
 
 /** A link or namespace of a wanted name that Weft has not made is somebody else's: it is not taken over. */

@@ -31,16 +31,29 @@ it('rules and defaults, each once', () => {
   assert.ok(reach('', 'kind: nat, filter: off').allowed.includes('any -> web'));
 });
 
+const none = { published: [], withdrawn: [] };
+
 it('a block that comes closes, one that goes opens', () => {
-  assert.deepEqual(compareReach(reach(''), reach('block: [web -> internet]')), { opened: [], closed: ['web -> internet'] });
-  assert.deepEqual(compareReach(reach('block: [web -> internet]'), reach('')), { opened: ['web -> internet'], closed: [] });
+  assert.deepEqual(compareReach(reach(''), reach('block: [web -> internet]')), { opened: [], closed: ['web -> internet'], ...none });
+  assert.deepEqual(compareReach(reach('block: [web -> internet]'), reach('')), { opened: ['web -> internet'], closed: [], ...none });
   assert.deepEqual(compareReach(reach('allow: [web -> db tcp/1]'), reach('allow: [web -> db tcp/2]')), {
     opened: ['web -> db tcp/2'],
     closed: ['web -> db tcp/1'],
+    ...none,
   });
 });
 
 it('the same opens and closes nothing; the first apply opens all', () => {
-  assert.deepEqual(compareReach(reach(''), reach('')), { opened: [], closed: [] });
+  assert.deepEqual(compareReach(reach(''), reach('')), { opened: [], closed: [], ...none });
   assert.deepEqual(compareReach(nothingReaches, reach('')).opened, reach('').allowed);
+});
+
+it('published ports come and go with the flow after NAT', () => {
+  const published = reach('publish: [host tcp/2222 -> web tcp/22 from db, host udp/53 -> db]');
+  const more = [
+    { text: 'host tcp/2222 -> web tcp/22 from db', flow: 'db -> web tcp/22' },
+    { text: 'host udp/53 -> db', flow: 'any -> db udp/53' },
+  ];
+  assert.deepEqual(compareReach(reach(''), published), { opened: [], closed: [], published: more, withdrawn: [] });
+  assert.deepEqual(compareReach(published, reach('publish: [host udp/53 -> db]')).withdrawn, more.slice(0, 1));
 });

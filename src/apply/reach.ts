@@ -9,14 +9,23 @@ export interface Reach {
   readonly allowed: readonly string[];
   /** Flows of `block` rules. */
   readonly blocked: readonly string[];
+  readonly published: readonly PublishedReach[];
+}
+
+/** A published port, as the file has it, and as the flow after NAT that it lets through. */
+export interface PublishedReach {
+  readonly text: string;
+  readonly flow: string;
 }
 
 export interface ReachDifference {
   readonly opened: readonly string[];
   readonly closed: readonly string[];
+  readonly published: readonly PublishedReach[];
+  readonly withdrawn: readonly PublishedReach[];
 }
 
-export const nothingReaches: Reach = { allowed: [], blocked: [] };
+export const nothingReaches: Reach = { allowed: [], blocked: [], published: [] };
 
 export function reachOf(fabric: Fabric, host: string): Reach {
   const allowed = new Set(fabric.allow.map((rule) => rule.text));
@@ -31,7 +40,13 @@ export function reachOf(fabric: Fabric, host: string): Reach {
       if (network.filter === 'off') allowed.add(`any -> ${guest.name}`);
     }
   }
-  return { allowed: [...allowed].sort(), blocked: fabric.block.map((rule) => rule.text).sort() };
+  const published = fabric.publish.filter((one) => one.host === host).map((one) => ({ text: one.text, flow: one.flow }));
+  return { allowed: [...allowed].sort(), blocked: fabric.block.map((rule) => rule.text).sort(), published };
+}
+
+function without(all: readonly PublishedReach[], others: readonly PublishedReach[]): PublishedReach[] {
+  const texts = new Set(others.map(({ text }) => text));
+  return all.filter(({ text }) => !texts.has(text));
 }
 
 export function compareReach(before: Reach, after: Reach): ReachDifference {
@@ -42,5 +57,7 @@ export function compareReach(before: Reach, after: Reach): ReachDifference {
   return {
     opened: [...missing(after.allowed, before.allowed), ...missing(before.blocked, after.blocked)],
     closed: [...missing(before.allowed, after.allowed), ...missing(after.blocked, before.blocked)],
+    published: without(after.published, before.published),
+    withdrawn: without(before.published, after.published),
   };
 }

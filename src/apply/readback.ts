@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import { elementKey } from '../hoststate/nft-normal.ts';
-import type { Element } from '../hoststate/nft-print.ts';
-import type { NftChain, NftExpr, NftMap, NftSet, NftTable, NftVerdict } from '../hoststate/nft.ts';
+import { isMapping, type Element } from '../hoststate/nft-print.ts';
+import type { NftChain, NftMap, NftSet, NftTable } from '../hoststate/nft.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { observeRuleset } from '../kernel/observe.ts';
 import { canonicalJson, sameJson } from '../plan/keyed.ts';
@@ -107,7 +107,7 @@ function differences(written: NftTable, listed: NftTable): string[] {
   for (const container of [...written.sets, ...written.maps]) {
     const there = containers.get(container.name);
     const keys = new Set(there?.elements.map(keyOf));
-    const missing = container.elements.filter((element) => !keys.has(keyOf(element))).length;
+    const missing = container.elements.filter((element: Element) => !keys.has(keyOf(element))).length;
     if (there === undefined) problems.push(`set ${container.name} of ${name} is missing`);
     else if (missing > 0 || there.elements.length !== container.elements.length)
       problems.push(`set ${container.name} of ${name} does not hold its ${container.elements.length} elements`);
@@ -116,4 +116,3 @@ function differences(written: NftTable, listed: NftTable): string[] {
 }
 
 const keyOf = (element: Element): string => elementKey(isMapping(element) ? element[0] : element);
-const isMapping = (element: Element): element is readonly [NftExpr, NftVerdict] => Array.isArray(element);

@@ -17,7 +17,7 @@ const EPHEMERAL = 50_000;
 /** One warning for each rule that is gone and whose datagrams the answering side may still send by itself under `policy`. */
 export function uncuttable(before: Fabric, after: Fabric, policyAfter: () => HostPolicy): Diagnostic[] {
   const kept = new Set(after.allow.map((rule) => rule.id));
-  const gone = before.allow.filter((rule) => !kept.has(rule.id) && speaksOfDatagrams(rule));
+  const gone = [...before.allow.filter((rule) => !kept.has(rule.id) && speaksOfDatagrams(rule)), ...withdrawn(before, after)];
   if (gone.length === 0) return [];
   const policy = policyAfter();
   return gone.flatMap((rule): Diagnostic[] => {
@@ -35,6 +35,20 @@ export function uncuttable(before: Fabric, after: Fabric, policyAfter: () => Hos
     const message = `\`${rule.text}\` is taken back, but its answering side may still send UDP to the other by itself: an exchange under way goes on until one side stops. Block the way back for a while, or restart the service, to end it now`;
     return [{ code: 'cannot-cut', severity: 'warning', message }];
   });
+}
+
+/** A rule, or a published port. */
+type TakenBack = Pick<Rule, 'text' | 'from' | 'to'>;
+
+function withdrawn(before: Fabric, after: Fabric): TakenBack[] {
+  const kept = new Set(after.publish.map(({ id }) => id));
+  return before.publish
+    .filter(({ id, ports }) => !kept.has(id) && ports.some(({ protocol }) => protocol === 'udp'))
+    .map(({ text, from, to }) => ({
+      text,
+      from: from ?? [{ kind: 'any', text: 'any' }],
+      to: [{ kind: 'guests', text: to.guest, endpoints: [to] }],
+    }));
 }
 
 const speaksOfDatagrams = (rule: Rule): boolean => rule.ports === 'any' || rule.ports.some((spec) => spec.protocol === 'udp');

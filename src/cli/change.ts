@@ -39,8 +39,20 @@ export function sessionOf(
 /** The stable JSON of a plan. */
 export const planDocument = (prepared: PreparedPlan): object => ({
   changes: prepared.plan.changes,
-  reachability: { opened: prepared.reach.opened, closed: prepared.reach.closed },
+  reachability: reachabilityOf(prepared.reach),
 });
+
+/** Flows are as they are after NAT; `published` and `withdrawn` have the entries of the file. */
+function reachabilityOf({ opened, closed, published, withdrawn }: PreparedPlan['reach']): object {
+  const texts = (all: typeof published): string[] => all.map(({ text }) => text);
+  const flows = (all: typeof published): string[] => all.map(({ flow }) => flow);
+  return {
+    opened: [...opened, ...flows(published)],
+    closed: [...closed, ...flows(withdrawn)],
+    published: texts(published),
+    withdrawn: texts(withdrawn),
+  };
+}
 
 const signs = { create: '+', update: '~', delete: '-' } as const;
 /** More lines of one kind than this are counted, not listed. */
@@ -61,10 +73,15 @@ export function planText({ plan, reach }: PreparedPlan, applied = false): string
     const first = changes[0];
     if (rest > 0 && first) lines.push(`  ${signs[first.action]} … ${rest} more ${first.kind} changes (all of them: weft plan --json)`);
   }
-  for (const flow of reach.opened.slice(0, LISTED)) lines.push(`  opens   ${flow}`);
-  if (reach.opened.length > LISTED) lines.push(`  opens   … ${reach.opened.length - LISTED} more flows`);
-  for (const flow of reach.closed.slice(0, LISTED)) lines.push(`  closes  ${flow}`);
-  if (reach.closed.length > LISTED) lines.push(`  closes  … ${reach.closed.length - LISTED} more flows`);
+  for (const [verb, flows, what] of [
+    ['opens', reach.opened, 'flows'],
+    ['closes', reach.closed, 'flows'],
+    ['publishes', reach.published.map(({ text }) => text), 'ports'],
+    ['withdraws', reach.withdrawn.map(({ text }) => text), 'ports'],
+  ] as const) {
+    for (const flow of flows.slice(0, LISTED)) lines.push(`  ${verb.padEnd(7)} ${flow}`);
+    if (flows.length > LISTED) lines.push(`  ${verb.padEnd(7)} … ${flows.length - LISTED} more ${what}`);
+  }
   const count = (action: Change['action']): number => plan.changes.filter((change) => change.action === action).length;
   lines.push(
     applied

@@ -46,12 +46,13 @@ function verdict(ctx: CliContext): string {
 }
 
 function summary(path: string, fabric: Fabric): string {
-  const { hosts, networks, guests, allow, block, expect } = fabric;
+  const { hosts, networks, guests, allow, block, publish, expect } = fabric;
   const counts = [
     count(hosts.length, 'host'),
     count(networks.length, 'network'),
     count(guests.length, 'guest'),
     count(allow.length + block.length, 'rule'),
+    ...(publish.length > 0 ? [`${publish.length} published`] : []),
     count(expect.length, 'expectation'),
   ];
   const lines = [`${path} is fine: ${counts.join(', ')}.`];

@@ -1,5 +1,6 @@
 /** The work of `weft show`: the fabric as a document (stable, design.md section 3) and as tables. Reads no kernel. */
-import type { Fabric, Guest, Network, Nic } from '../fabric/model.ts';
+import { formatPorts } from '../config/flow-format.ts';
+import type { Fabric, Guest, Network, Nic, Publish } from '../fabric/model.ts';
 import type { CliContext } from './context.ts';
 import { loadFabric } from './file.ts';
 import { chooseHost } from './host.ts';
@@ -34,8 +35,31 @@ export function showDocument(fabric: Fabric, host: string): object {
       bridge: network.bridge,
     })),
     guests: fabric.guests.map((guest) => guestDocument(fabric, guest, networks)),
+    publish: fabric.publish.map((one) => publishDocument(fabric, one)),
   };
 }
+
+function publishDocument(fabric: Fabric, { host, address, ports, to, from, text }: Publish): object {
+  const nic = fabric.guests.find((guest) => guest.name === to.guest)?.nics[to.nic];
+  return {
+    host,
+    // null: every address of the host.
+    address: address ?? null,
+    ports: hostPorts(ports),
+    guest: to.guest,
+    network: nic?.network ?? null,
+    addresses: nic ? addresses(nic) : [],
+    guestPorts: guestPorts(ports),
+    ...(from === undefined ? {} : { from: from.map((party) => party.text) }),
+    text,
+  };
+}
+
+const hostPorts = (ports: Publish['ports']): string =>
+  formatPorts(ports.map(({ protocol, first, last }) => ({ protocol, ranges: [{ from: first, to: last }] })));
+
+const guestPorts = (ports: Publish['ports']): string =>
+  formatPorts(ports.map(({ protocol, first, last, target }) => ({ protocol, ranges: [{ from: target, to: target + last - first }] })));
 
 /** One guest as `show --json` has it. */
 export function guestDocument(fabric: Fabric, guest: Guest, networks = networksByName(fabric)): object {
@@ -94,7 +118,12 @@ function showText(fabric: Fabric, host: string): string {
     ),
     table(['GUEST', 'KIND', 'NETWORK', 'PORT', 'MAC', 'ADDRESSES'], fabric.guests.flatMap(guestRows)),
   ];
+  if (fabric.publish.length > 0) parts.push(table(['PUBLISHED', 'PORTS', 'GUEST', 'PORTS', 'FROM'], fabric.publish.map(publishRow)));
   return parts.join('\n\n');
+}
+
+function publishRow({ host, address, ports, to, from }: Publish): readonly string[] {
+  return [address ?? host, hostPorts(ports), to.guest, guestPorts(ports), from?.map((party) => party.text).join(',') ?? 'everybody'];
 }
 
 function guestRows(guest: Guest): readonly (readonly string[])[] {

@@ -4,7 +4,7 @@
  */
 import { parseIp, parsePrefix, prefixContains, type Ip, type Prefix } from '../net/ip.ts';
 import type { Ports } from '../config/flow.ts';
-import type { Direction, Endpoint, Entry, HostPolicy, Layer, Peer, PolicyNetwork } from './policy-model.ts';
+import type { Direction, Endpoint, Entry, HostPolicy, Layer, Peer, PolicyNetwork, Publication } from './policy-model.ts';
 import { familyOf } from './prefixes.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
 
@@ -22,6 +22,8 @@ export interface Flow {
   readonly guestMac?: string;
   /** The destination was translated (`ct status dnat`). */
   readonly dnat?: boolean;
+  /** The destination before that; without it, a translated flow may be any publication's that leads there. */
+  readonly original?: { readonly dst: string; readonly dport?: number };
   /** Through the host, to the host, from the host. */
   readonly path: 'forward' | 'input' | 'output';
 }
@@ -73,6 +75,8 @@ function judgeForward(policy: HostPolicy, packet: Packet): Judgement {
   for (const layer of ['block', 'allow'] as const) {
     const found = find(policy, destination, layer, 'from', packet.src, packet) ?? find(policy, source, layer, 'to', packet.dst, packet);
     if (found) return { verdict: layer === 'block' ? 'drop' : 'accept', ruleId: found.ruleId };
+    const published = layer === 'block' ? publicationOf(policy, packet) : undefined;
+    if (published) return { verdict: 'accept', ruleId: published.id };
   }
   return DROP;
 }
@@ -113,8 +117,31 @@ function judgeOutput(policy: HostPolicy, packet: Packet): Judgement {
   const blocked = find(policy, destination, 'block', 'fromHost', packet.src, packet);
   if (blocked) return { verdict: 'drop', ruleId: blocked.ruleId };
   if (network.fromHost) return { verdict: 'accept', ruleId: 'from-host' };
+  const published = publicationOf(policy, packet);
+  if (published) return { verdict: 'accept', ruleId: published.id };
   const allowed = find(policy, destination, 'allow', 'fromHost', packet.src, packet);
   return allowed ? { verdict: 'accept', ruleId: allowed.ruleId } : DROP;
+}
+
+/** The publication that has translated this flow. */
+function publicationOf(policy: HostPolicy, packet: Packet): Publication | undefined {
+  const { dport, original } = packet;
+  if (packet.dnat !== true || dport === undefined) return undefined;
+  return policy.published.get(packet.dst)?.find((one) => {
+    const port = dport - one.targetPort;
+    if (packet.protocol !== protocols[one.protocol] || port < 0 || port > one.last - one.first) return false;
+    if (original && (original.dport !== one.first + port || !isPublishedAt(policy, one, original.dst))) return false;
+    return mayUse(policy, one, packet);
+  });
+}
+
+const isPublishedAt = (policy: HostPolicy, { at }: Publication, address: string): boolean =>
+  at === undefined ? !isGateway(policy, address) && !covered(NOT_PUBLISHED, address) : at === address;
+const NOT_PUBLISHED = ['127.0.0.0/8', '::1/128', 'fe80::/10'];
+
+function mayUse(policy: HostPolicy, { from }: Publication, { src, path }: Packet): boolean {
+  if (!from) return networkAt(policy, src)?.isolated !== true;
+  return (path === 'output' && from.host) || from.peers.some((peer) => peerMatches(policy, peer, src));
 }
 
 /** The guest at an address, as the host itself reaches it. */

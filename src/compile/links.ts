@@ -13,6 +13,7 @@ import {
   type PortLink,
 } from '../hoststate/model.ts';
 import { sortedBy, localNetworks, type LocalNic } from './local-nics.ts';
+import type { HostPolicy } from './policy-model.ts';
 
 /** The IPv6 next hop of every guest, on every bridge. */
 export const GATEWAY_LINK_LOCAL = 'fe80::1';
@@ -90,9 +91,12 @@ export function neighbors(nics: readonly LocalNic[]): Neighbor[] {
   return sortedBy(all, (n) => `${n.link} ${n.address}`);
 }
 
-/** Which port each MAC is behind, sorted. */
-export function fdb(nics: readonly LocalNic[], attachments: ReadonlyMap<string, string>): FdbEntry[] {
-  const entries = nics.filter((local) => hasLink(local, attachments)).map(({ nic }) => ({ port: nic.port, mac: nic.mac }));
+/** Which port each MAC is behind, sorted; frames for guests with published ports are the host's to deliver (see {@link FdbEntry.local}). */
+export function fdb(nics: readonly LocalNic[], attachments: ReadonlyMap<string, string>, policy: HostPolicy): FdbEntry[] {
+  const published = new Set([...policy.published.keys()].map((address) => policy.endpoints.get(address)?.mac));
+  const entries = nics
+    .filter((local) => hasLink(local, attachments))
+    .map(({ nic: { port, mac } }) => ({ port, mac, ...(published.has(mac) ? { local: true as const } : {}) }));
   return sortedBy(entries, (entry) => `${entry.port} ${entry.mac}`);
 }
 

@@ -30,6 +30,7 @@ import {
   vmap,
   words,
 } from './nft-words.ts';
+import type { PublishRules } from './nft-publish.ts';
 import type { HostPolicy, PolicyNetwork } from './policy-model.ts';
 import { familyOf } from './prefixes.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
@@ -69,7 +70,7 @@ const anyFiltered = (policy: HostPolicy): boolean => policy.networks.some((netwo
 const has4or6 = (policy: HostPolicy, family: 4 | 6): boolean =>
   policy.networks.some((network) => network.subnets.some((subnet) => familyOf(subnet) === family));
 
-export function forwardChains(policy: HostPolicy, parts: TableParts, lookups: Lookups): void {
+export function forwardChains(policy: HostPolicy, parts: TableParts, lookups: Lookups, published: PublishRules): void {
   const isolated = policy.networks.some((network) => network.isolated);
   const forward: NftRule[] = [];
   const refused = refusal(policy, parts);
@@ -86,7 +87,7 @@ export function forwardChains(policy: HostPolicy, parts: TableParts, lookups: Lo
   }
   if (anyFiltered(policy)) {
     forward.push(rule(is(iifname, '@filtered'), goTo('guests')), rule(is(oifname, '@filtered'), goTo('guests')));
-    policyChain(policy, parts, lookups);
+    policyChain(policy, parts, lookups, published);
   }
   // Without a policy they are still not reached from outside with their own private addresses.
   if (policy.networks.some((network) => !network.filtered)) {
@@ -103,13 +104,14 @@ export function forwardChains(policy: HostPolicy, parts: TableParts, lookups: Lo
   parts.chain('forward', forward, { type: 'filter', hook: 'forward', priority: FILTER, policy: 'accept' });
 }
 
-function policyChain(policy: HostPolicy, parts: TableParts, lookups: Lookups): void {
+function policyChain(policy: HostPolicy, parts: TableParts, lookups: Lookups, published: PublishRules): void {
   const policyRules: NftRule[] = [
     rule(has(tcpFlags, 'syn'), { mangle: { key: { 'tcp option': { name: 'maxseg', field: 'size' } }, value: { rt: { key: 'mtu' } } } }),
     ...tracked,
     rule(isNot(iifname, '@ours'), jump('from_outside')),
   ];
   for (const layer of ['block', 'allow'] as const) {
+    if (layer === 'allow') policyRules.push(...published.accepts);
     const used = families.filter((family) => lookups.forward[layer][family].length > 0);
     for (const family of used) parts.chain(`${layer}${words[family].suffix}`, lookups.forward[layer][family]);
     if (used.length > 0) {
@@ -221,10 +223,10 @@ function dhcpClients(family: 4 | 6): NftRule[] {
   ];
 }
 
-export function outputChains(policy: HostPolicy, parts: TableParts, lookups: Lookups): void {
+export function outputChains(policy: HostPolicy, parts: TableParts, lookups: Lookups, published: PublishRules): void {
   const output: NftRule[] = [];
   if (anyFiltered(policy)) {
-    output.push(rule(is(oifname, '@filtered'), goTo('to_guests')));
+    output.push(rule(is(oifname, '@filtered'), goTo('to_guests')), ...published.fromHost);
     const open = policy.networks.some((network) => network.filtered && network.fromHost);
     parts.chain('to_guests', [
       ...noRedirects(),
@@ -237,6 +239,8 @@ export function outputChains(policy: HostPolicy, parts: TableParts, lookups: Loo
       ...unknownLinkLocals(policy, parts),
       ...lookups.output.allow.logs,
       ...(open ? [rule(is(oifname, '@from_host'), accept)] : []),
+      ...published.fromHostDefault,
+      ...published.accepts,
       ...lookups.output.allow.verdicts,
       ...dropped(policy, parts, 'destination'),
     ]);

@@ -7,7 +7,7 @@ import type { PortRange, Ports, PortSpec } from '../config/flow.ts';
 import type { NftExpr, NftRule, NftStatement, NftVerdict } from '../hoststate/nft.ts';
 import type { Family } from '../net/ip.ts';
 import { sortedBy } from './local-nics.ts';
-import { anyOf, daddr, has, is, isNot, l4proto, payload, prefixExpr, rule, saddr, type TableParts, words } from './nft-words.ts';
+import { anyOf, daddr, has, is, isNot, jump, l4proto, payload, prefixExpr, rule, saddr, type TableParts, words } from './nft-words.ts';
 import type { Entry, Peer } from './policy-model.ts';
 import { domainSet } from './domain-sets.ts';
 import { normalPrefixes } from './prefixes.ts';
@@ -95,6 +95,15 @@ export class ContentChains {
       portStatements(mergePorts(ports), this.family, ownPorts).map((statements) => rule(...peer, ...statements, ...last)),
     );
     return sortedBy(all, (one) => JSON.stringify(one));
+  }
+
+  /** Name of the chain that jumps to `target` for these sources, and returns for the rest. */
+  sourceChain(prefix: string, peers: readonly Peer[], target: string): string {
+    const rules = this.peerStatements(peers, 'source').map((statements) => rule(...statements, jump(target)));
+    return this.chain(
+      prefix,
+      sortedBy(rules, (one) => JSON.stringify(one)),
+    );
   }
 
   /** One list of statements for each match that is needed; an empty one matches everything. */
@@ -224,7 +233,6 @@ export function addExact(entry: Entry, address: string, family: Family, limit: n
   }
   if (each * peer.addresses.size > limit) return false;
   for (const source of peer.addresses) {
-    if (source === address) continue;
     if (ports === 'any') into.pairs.push({ concat: [address, source] });
     else {
       for (const spec of ports) {

@@ -21,6 +21,7 @@ import {
   thDport,
   words,
 } from './nft-words.ts';
+import type { PublishRules } from './nft-publish.ts';
 import type { HostPolicy } from './policy-model.ts';
 import { familyOf, isPrivate } from './prefixes.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
@@ -30,7 +31,7 @@ const DSTNAT = -100;
 const SRCNAT = 100;
 const AFTER_NAT = 300;
 
-export function natChains(policy: HostPolicy, parts: TableParts): void {
+export function natChains(policy: HostPolicy, parts: TableParts, published: PublishRules): void {
   const toDns = (family: 4 | 6, inside: boolean): NftRule =>
     rule(
       inside
@@ -41,22 +42,24 @@ export function natChains(policy: HostPolicy, parts: TableParts): void {
       { dnat: { port: WEFT_DNS_PORT } },
     );
   const used = families.filter((family) => policy.networks.some((n) => n.subnets.some((subnet) => familyOf(subnet) === family)));
-  parts.chain(
-    'nat_prerouting',
-    used.map((family) => toDns(family, true)),
-    { type: 'nat', hook: 'prerouting', priority: DSTNAT, policy: 'accept' },
-  );
+  parts.chain('nat_prerouting', [...used.map((family) => toDns(family, true)), ...published.prerouting], {
+    type: 'nat',
+    hook: 'prerouting',
+    priority: DSTNAT,
+    policy: 'accept',
+  });
   // The host's own resolver asks there too.
-  parts.chain(
-    'nat_output',
-    used.map((family) => toDns(family, false)),
-    { type: 'nat', hook: 'output', priority: DSTNAT, policy: 'accept' },
-  );
-  leaving(policy, parts);
+  parts.chain('nat_output', [...used.map((family) => toDns(family, false)), ...published.output], {
+    type: 'nat',
+    hook: 'output',
+    priority: DSTNAT,
+    policy: 'accept',
+  });
+  leaving(policy, parts, published);
 }
 
-function leaving(policy: HostPolicy, parts: TableParts): void {
-  const nat: NftRule[] = [];
+function leaving(policy: HostPolicy, parts: TableParts, published: PublishRules): void {
+  const nat: NftRule[] = [...published.postrouting];
   for (const network of policy.networks) {
     const { snat } = network;
     if (snat === undefined || policy.uplink === undefined || network.isolated) continue;

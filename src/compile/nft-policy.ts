@@ -7,6 +7,7 @@ import { sortedBy } from './local-nics.ts';
 import { forwardChains, inputChains, outputChains } from './nft-chains.ts';
 import { policyLookups } from './nft-lookups.ts';
 import { natChains } from './nft-nat.ts';
+import { publishRules } from './nft-publish.ts';
 import { concat, families, prefixExpr, TableParts, words } from './nft-words.ts';
 import type { HostPolicy } from './policy-model.ts';
 import { familyOf } from './prefixes.ts';
@@ -18,10 +19,11 @@ export function policyTable(policy: HostPolicy): NftTable | undefined {
   interfaceSets(policy, parts);
   addressSets(policy, parts);
   const lookups = policyLookups(policy, parts);
-  forwardChains(policy, parts, lookups);
+  const published = publishRules(policy, parts);
+  forwardChains(policy, parts, lookups, published);
   inputChains(policy, parts, lookups);
-  outputChains(policy, parts, lookups);
-  natChains(policy, parts);
+  outputChains(policy, parts, lookups, published);
+  natChains(policy, parts, published);
   return {
     family: 'inet',
     name: 'weft',

@@ -1,5 +1,5 @@
 /** The nft words the compiler writes its rules with: small constructors over the types of `hoststate/nft.ts`, in the forms that read back equal. */
-import type { NftChain, NftExpr, NftMap, NftRule, NftSet, NftStatement, NftVerdict } from '../hoststate/nft.ts';
+import type { NftChain, NftExpr, NftMap, NftMapElement, NftRule, NftSet, NftStatement, NftVerdict } from '../hoststate/nft.ts';
 import { sortElements } from '../hoststate/nft-normal-expression.ts';
 import type { Family } from '../net/ip.ts';
 
@@ -19,6 +19,8 @@ export const iifname = meta('iifname');
 export const oifname = meta('oifname');
 export const l4proto = meta('l4proto');
 export const thDport = payload('th', 'dport');
+/** The destination was translated. */
+export const translated: NftStatement = { match: { op: 'in', left: { ct: { key: 'status' } }, right: 'dnat' } };
 
 /** The words that differ between the families. */
 export const words = {
@@ -75,9 +77,21 @@ export class TableParts {
   }
 
   /** Adds a verdict map; false when it would be empty. */
-  map(name: string, type: string, elements: readonly (readonly [string, NftVerdict])[]): boolean {
+  map(name: string, types: string | readonly string[], elements: readonly NftMapElement[], interval = false): boolean {
+    return this.dataMap(name, typeof types === 'string' ? [types] : types, undefined, elements, interval);
+  }
+
+  /** Adds a map to values of these types; false when it would be empty. */
+  dataMap(
+    name: string,
+    types: readonly string[],
+    data: readonly string[] | undefined,
+    elements: readonly NftMapElement[],
+    interval = false,
+  ): boolean {
     if (elements.length === 0) return false;
-    this.maps.push({ name, key: { types: [type] }, flags: [], elements: sortElements(elements, ([key]) => key) });
+    const sorted = sortElements(elements, ([key]) => key);
+    this.maps.push({ name, key: { types }, ...(data ? { data } : {}), flags: interval ? ['interval'] : [], elements: sorted });
     return true;
   }
 

@@ -38,6 +38,8 @@ export interface Endpoint {
   readonly family: Family;
   readonly guest: string;
   readonly network: PolicyNetwork;
+  /** The machine it belongs to: the guest, or the outer one of an `inside` guest. */
+  readonly machine: string;
   /** Of the port it is behind. */
   readonly mac: string;
   /** EUI-64, of an IPv6 address at a port of its own. Behind another guest's port (`inside`) the link-local address is that guest's. */
@@ -67,6 +69,23 @@ export interface PolicyNetwork {
   readonly snat?: string;
 }
 
+/** One range of ports of this host that leads to a guest, in one family. */
+export interface Publication {
+  /** Id of the entry in the file. */
+  readonly id: string;
+  readonly family: Family;
+  /** Undefined: every address of the host, but not loopback and link-local ones, nor the gateways' of Weft's networks. */
+  readonly at?: string;
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  readonly first: number;
+  readonly last: number;
+  /** The guest's address, and the port that `first` becomes. */
+  readonly target: string;
+  readonly targetPort: number;
+  /** Who may use it; undefined: all but the guests of isolated networks. `host`: the host itself too, whichever address it takes. */
+  readonly from?: { readonly peers: readonly Peer[]; readonly host: boolean };
+}
+
 export interface HostPolicy {
   readonly host: string;
   readonly uplink?: string;
@@ -77,6 +96,8 @@ export interface HostPolicy {
   readonly notInternet: readonly string[];
   /** By address, in the file's order. */
   readonly endpoints: ReadonlyMap<string, Endpoint>;
+  /** By the guest's address, in the file's order. */
+  readonly published: ReadonlyMap<string, readonly Publication[]>;
   /** EUI-64 link-local address to the v6 endpoint of the same NIC. */
   readonly linkLocals: ReadonlyMap<string, Endpoint>;
   /** By domain name: what its sets hold now, or `all` addresses. Absent: nothing, as long as nobody has looked. */

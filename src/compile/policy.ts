@@ -8,7 +8,7 @@ import type { Family } from '../net/ip.ts';
 import { localNetworks, localNics, type LocalNic } from './local-nics.ts';
 import { GATEWAY_LINK_LOCAL } from './links.ts';
 import { LocalIndex } from './local-index.ts';
-import type { Direction, Endpoint, Entry, HostPolicy, Layer, Peer, PolicyNetwork } from './policy-model.ts';
+import type { Direction, Endpoint, Entry, HostPolicy, Layer, Peer, PolicyNetwork, Publication } from './policy-model.ts';
 import { familyOf, isPrivate, normalPrefixes } from './prefixes.ts';
 
 /** Rule id of what a guest may do because of `egress: allow`. */
@@ -48,6 +48,7 @@ export function hostPolicy(
         family,
         guest: guest.name,
         network,
+        machine: guest.inside ?? guest.name,
         mac: nic.mac,
         ...(family === 6 && ownPort ? { linkLocal } : {}),
         logDropped: guest.logDropped,
@@ -82,6 +83,7 @@ export function hostPolicy(
     elsewhere,
     notInternet: normalPrefixes([...SPECIAL, ...fabric.networks.flatMap(subnetsOf), ...hostAddresses]),
     endpoints: drafts,
+    published: publications(expansion),
     linkLocals,
     logs,
     guardsForwarding: { v4: some(4) && !facts.forwarding.v4, v6: some(6) && !facts.forwarding.v6 },
@@ -170,6 +172,31 @@ function expandHost(rule: Rule, family: Family, from: Side, to: Side, { index }:
     append(index.at(to.guests), action, 'fromHost', entry(rule, own));
     for (const destination of to.peers) append(index.within(destination, family), action, 'fromHost', entry(rule, own));
   }
+}
+
+/** What is published for guests of this host, by the guest's address. */
+function publications(expansion: Expansion): ReadonlyMap<string, readonly Publication[]> {
+  const all = new Map<string, Publication[]>();
+  for (const { id, host, address, ports, to, from } of expansion.fabric.publish) {
+    if (host !== expansion.hostName) continue;
+    for (const target of expansion.addressesOf.get(`${to.guest} ${to.nic}`) ?? []) {
+      const family = familyOf(target);
+      if (address !== undefined && familyOf(address) !== family) continue;
+      const limits = from && limitsOf(sideOf(from, family, expansion));
+      for (const { protocol, first, last, target: targetPort } of ports) {
+        const one = { id, family, ...(address === undefined ? {} : { at: address }), protocol, first, last, target, targetPort };
+        const list = all.get(target) ?? [];
+        all.set(target, list);
+        list.push(limits ? { ...one, from: limits } : one);
+      }
+    }
+  }
+  return all;
+}
+
+function limitsOf({ guests, peers, host }: Side): NonNullable<Publication['from']> {
+  const named: Peer[] = guests.size > 0 ? [{ kind: 'addresses', addresses: guests }] : [];
+  return { peers: [...named, ...peers], host: host || peers.some((peer) => peer.kind === 'any') };
 }
 
 /** Which of this host's addresses a side speaks of: all, or those in a prefix. */

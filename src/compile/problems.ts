@@ -8,6 +8,7 @@ import type { HostFacts } from '../hoststate/model.ts';
 import { formatPrefix, parsePrefix, prefixesOverlap, prefixWithin, type Prefix } from '../net/ip.ts';
 import { isolatedProblems } from './isolated.ts';
 import { localNetworks } from './local-nics.ts';
+import { publishProblems } from './publish-problems.ts';
 
 /** Every host has them on every link: no subnet collides with these. */
 const EVERYWHERE = ['127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '::1/128', 'fe80::/10', 'ff00::/8'].flatMap(
@@ -17,7 +18,8 @@ const EVERYWHERE = ['127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '::1/128', '
 /**
  * Codes: `subnet-in-use` (error when the host has a route or an address inside the subnet, or the same one; warning when its route is wider, which then
  * only loses the part that the network takes), `snat-not-on-uplink` (error), `uplink-unknown` (error with `snat:`, else warning: guests are
- * translated behind whatever interface a packet leaves by), `filter-off` (warning), `isolated-outside` (warning).
+ * translated behind whatever interface a packet leaves by), `filter-off` (warning), `isolated-outside` (warning); `address-not-of-host` and
+ * `published-port-in-use` (errors, see publish-problems.ts).
  */
 export function hostProblems(fabric: Fabric, hostName: string, facts: HostFacts): Diagnostic[] {
   const ofNetworks = localNetworks(fabric, hostName).flatMap((network) => [
@@ -25,7 +27,7 @@ export function hostProblems(fabric: Fabric, hostName: string, facts: HostFacts)
     ...uplinkProblems(network, facts),
     ...(network.filter === 'off' ? [filterOff(network)] : []),
   ]);
-  return [...ofNetworks, ...isolatedProblems(fabric, hostName, facts)];
+  return [...ofNetworks, ...isolatedProblems(fabric, hostName, facts), ...publishProblems(fabric, hostName, facts)];
 }
 
 function subnetsInUse(network: Network, facts: HostFacts): Diagnostic[] {

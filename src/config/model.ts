@@ -3,7 +3,7 @@
  * in canonical text, but with names unresolved and defaults not applied. Places are asked for by path, only when a problem needs them.
  */
 import type { Span } from '../diagnostic/diagnostic.ts';
-import type { FlowExpr, Ports } from './flow.ts';
+import type { FlowExpr, PartyExpr, Ports } from './flow.ts';
 
 /** Path of keys and indices into the YAML document, e.g. ['guests', 'db', 'address']. */
 export type Path = readonly (string | number)[];
@@ -105,7 +105,10 @@ export interface PublishEntry {
   readonly ports: Ports;
   readonly to: string;
   readonly toPorts?: Ports;
-  readonly from?: readonly string[];
+  /** Who may use it; undefined: not said. Offsets count from the beginning of the whole text. */
+  readonly from?: readonly PartyExpr[];
+  /** Where its words begin in the text, in UTF-16 code units. */
+  readonly offsets: { readonly at: number; readonly ports: number; readonly to: number; readonly toPorts: number };
   readonly path: Path;
 }
 

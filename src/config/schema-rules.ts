@@ -2,7 +2,7 @@
  * The shapes of what is said about traffic: rules of `allow` and `block`, `publish`, `links`, `ingress` and expectations.
  */
 import * as z from 'zod';
-import { parseIp } from '../net/ip.ts';
+import { formatIp, parseIp } from '../net/ip.ts';
 import { buildFlow, isDomain, isName, parseFlow, parseParties, parsePorts } from './flow-parser.ts';
 import type { ReportText } from './flow-parser.ts';
 import { normalPorts } from './flow-format.ts';
@@ -100,11 +100,22 @@ export const publish = leaf.text<Omit<PublishEntry, 'path'>>(
         length: to.length,
       });
     const ports = readTransport(portsText, relay(portsAt), `${at} tcp/2222 -> …`);
+    const lists = toPortsText.indexOf(',');
+    if (lists >= 0)
+      relay(toAt + to.length)({
+        code: 'bad-ports',
+        message: 'where a port changes, one port or one range stands on each side; write one entry for each port.',
+        offset: lists,
+        length: 1,
+      });
     const toPorts = toPortsText.trim() === '' ? undefined : readTransport(toPortsText, relay(toAt + to.length), '-> web tcp/22');
-    const fromAt = fromWord === undefined ? 0 : toAt + to.length + toPortsText.length + fromWord.length;
-    const from = fromWord === undefined ? undefined : parseParties(fromText, relay(fromAt + 1));
+    const fromAt = fromWord === undefined ? 0 : toAt + to.length + toPortsText.length + fromWord.length + 1;
+    const parties = fromWord === undefined ? undefined : parseParties(fromText, relay(fromAt));
     if (failed || !ports) return undefined;
-    return { at, ports, to, ...(toPorts && { toPorts }), ...(from && { from: fromText.split(',').map((party) => party.trim()) }) };
+    const from = parties?.map((party): PartyExpr => ({ ...party, offset: party.offset + fromAt }));
+    const toPortsAt = toAt + to.length + (toPortsText.length - toPortsText.trimStart().length);
+    const offsets = { at: lead.length, ports: portsAt, to: toAt, toPorts: toPortsAt };
+    return { at: address ? formatIp(address) : at, ports, to, ...(toPorts && { toPorts }), ...(from && { from }), offsets };
   },
 );
 

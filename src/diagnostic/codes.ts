@@ -53,6 +53,9 @@ export const diagnosticCodes = [
   'unpublished-internet',
   'domain-unheard',
   'snat-not-on-uplink',
+  'not-publishable',
+  'address-not-of-host',
+  'publish-clash',
   'empty-party',
   'duplicate-rule',
   'lock-unreadable',
@@ -72,6 +75,7 @@ export const diagnosticCodes = [
   'foreign-legacy',
   'foreign-state',
   'port-in-use',
+  'published-port-in-use',
   // running
   'busy',
   'usage',

@@ -36,7 +36,8 @@ export function placesNaming(file: ConfigFile, guest: string): NonNullable<Diagn
     for (const rule of rules) inFlow(rule.flow, `a rule of \`${section}\` names it`, rule.path);
   }
   for (const entry of model.publish) {
-    if (isIt(entry.to) || entry.from?.some(isIt)) note('it is named in `publish`', entry.path);
+    if (isIt(entry.to)) note('it is published', entry.path, { offset: entry.offsets.to, length: entry.to.length });
+    inParties(entry.from ?? [], 'it is named in `publish`', entry.path);
   }
   for (const route of model.ingress?.routes ?? []) {
     if (isIt(route.to)) note('a route of `ingress` leads to it', route.path);

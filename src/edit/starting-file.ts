@@ -59,6 +59,10 @@ guests:
 allow: # everything else between guests, and from outside, is dropped
   # - web -> db tcp/5432
 
+publish: # ports of this host that lead to a guest; needs no rule of its own
+  # - host tcp/443 -> web
+  # - host tcp/2222 -> web tcp/22 from 198.51.100.0/24
+
 expect: # proved on every check, plan and apply
   # - cannot: internet -> db
 `;

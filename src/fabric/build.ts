@@ -20,6 +20,7 @@ import { linkSubnets, refuseUnsupported } from './not-yet.ts';
 import { checkOverlaps } from './overlaps.ts';
 import { partyResolver } from './parties.ts';
 import { collectProblems } from './problems.ts';
+import { resolvePublish } from './publish.ts';
 import { resolveRules } from './rules.ts';
 import { spanGiver } from './spans.ts';
 
@@ -49,6 +50,7 @@ export function buildFabric(config: ConfigFile, lock: Lock | undefined, report: 
     groups,
   });
   const rules = resolveRules({ config, guests, resolveParty, severalHosts: hosts.size > 1, problems });
+  const publish = resolvePublish({ config, hosts, networks, guests, resolveParty, problems });
   checkExpectations(model, hosts, networks, guests, resolveParty, problems);
   refuseUnsupported(model, hosts, guests, problems);
   if (problems.failed()) return undefined;
@@ -64,6 +66,7 @@ export function buildFabric(config: ConfigFile, lock: Lock | undefined, report: 
     hosts: [...hosts.values()].map(finishHost),
     ...finished,
     ...rules,
+    publish,
     expect: model.expect,
     lock: lockOf(finished.networks, finished.guests),
     groups,

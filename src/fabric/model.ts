@@ -15,6 +15,7 @@ export interface Fabric {
   readonly guests: readonly Guest[];
   readonly allow: readonly Rule[];
   readonly block: readonly Rule[];
+  readonly publish: readonly Publish[];
   readonly expect: readonly ExpectEntry[];
   /** The lock as it has to be for this fabric; written by apply and by guest add|remove only. */
   readonly lock: Lock;
@@ -126,6 +127,32 @@ export interface Rule {
   /** Canonical flow text. */
   readonly text: string;
   readonly span: Span;
+}
+
+/** Ports of a host that lead to a guest: destination NAT. */
+export interface Publish {
+  /** As {@link Rule.id}. */
+  readonly id: string;
+  readonly host: string;
+  /** One address of the host; undefined: all of them. */
+  readonly address?: string;
+  readonly ports: readonly PublishedRange[];
+  readonly to: EndpointRef;
+  /** Who may use it; undefined: everybody but the guests of isolated networks. */
+  readonly from?: readonly Party[];
+  /** Canonical text: `vps tcp/2222 -> web tcp/22`. */
+  readonly text: string;
+  /** The flow after NAT that it lets through: `any -> web tcp/22`. */
+  readonly flow: string;
+  readonly span: Span;
+}
+
+/** The ports `first` to `last` of the host, which are those from `target` on at the guest. */
+export interface PublishedRange {
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  readonly first: number;
+  readonly last: number;
+  readonly target: number;
 }
 
 /** weft.lock: computed facts. Keys are names in lower case, sorted when written. */

@@ -3,7 +3,7 @@
  * its place: a file is applied as written or not at all.
  */
 import type { Egress, FileModel, Path } from '../config/model.ts';
-import { parseIp, parsePrefix } from '../net/ip.ts';
+import { parsePrefix } from '../net/ip.ts';
 import { didYouMean } from './did-you-mean.ts';
 import type { Guests } from './guests.ts';
 import type { Hosts } from './networks.ts';
@@ -48,12 +48,6 @@ export function refuseUnsupported(model: FileModel, hosts: Hosts, guests: Guests
   }
   for (const [name, guest] of Object.entries(model.guests)) egress(guest.egress, ['guests', name, 'egress']);
   for (const [name, group] of Object.entries(model.groups)) egress(group.egress, ['groups', name, 'egress']);
-  for (const entry of model.publish) {
-    const at = { path: entry.path };
-    if (!parseIp(entry.at)) needHost(entry.at, at);
-    needGuest(entry.to.split('.')[0] ?? '', at);
-    refuse(at, '`publish` is', 'take the entry out');
-  }
   for (const [name, link] of Object.entries(model.links)) {
     for (const [i, host] of link.hosts.entries()) needHost(host, value('links', name, 'hosts', i));
     refuse(key('links', name), '`links` between hosts are', 'take the link out, each host is then configured on its own');

@@ -177,7 +177,7 @@ function checkInternet(context: RuleContext, from: readonly ResolvedParty[], to:
     problems.warning(
       'unpublished-internet',
       placeOf(side.expr, side.path),
-      `\`${hidden.guest.name}\` is behind NAT in \`${hidden.network?.name ?? ''}\`, so the internet does not reach it by this rule alone: a port of the host has to be published for it, which is not supported yet.`,
+      `\`${hidden.guest.name}\` is behind NAT in \`${hidden.network?.name ?? ''}\`, so the internet does not reach it by this rule alone: publish a port of the host for it, which is then all the rule it needs.`,
     );
   }
 }

@@ -3,6 +3,7 @@
  * intermediate representation between compiler, planner, prover and kernel. Only what Weft owns is here: its links (known by
  * their alias), what hangs on them, its nftables tables, the sysctls it sets, its services. Serialises to JSON as it is.
  */
+import type { Listener } from './listeners.ts';
 import type { NftTable } from './nft.ts';
 
 /** Route protocol number of everything Weft adds itself (`ip route … proto 87`). */
@@ -84,6 +85,11 @@ export interface Neighbor {
 export interface FdbEntry {
   readonly port: string;
   readonly mac: string;
+  /**
+   * The bridge gives frames of guests for this MAC to the host itself, while the host's own go out by the port. Where br_netfilter translates a guest's packet to another guest
+   * of the bridge, it bridges it there by itself, past isolation and the host; so it comes back to where it is routed and filtered.
+   */
+  readonly local?: true;
 }
 
 export interface Sysctl {
@@ -196,6 +202,8 @@ export interface HostFacts {
   readonly acceptRa: readonly string[];
   /** Networks and addresses the host already has, not Weft's: for the collision check at plan time. */
   readonly routes: readonly { readonly prefix: string; readonly link: string }[];
+  /** Sockets of this host's programs on ports that the file publishes; absent when it publishes none. */
+  readonly listening?: readonly Listener[];
   readonly features: KernelFeatures;
 }
 

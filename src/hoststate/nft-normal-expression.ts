@@ -57,6 +57,7 @@ export function normalExpression(expr: NftExpr, types: readonly string[] = ['int
       ],
     };
   }
+  if ('map' in expr) return { map: { key: normalExpression(expr.map.key), data: normalExpression(expr.map.data) } };
   if ('fib' in expr) return { fib: { result: expr.fib.result, flags: fibFlags.filter((flag) => expr.fib.flags.includes(flag)) } };
   if ('ct' in expr) {
     // JSON of nft has the family inside the key: `ip daddr`.

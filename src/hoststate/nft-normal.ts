@@ -14,7 +14,8 @@
  * a set key with more than three raw payload fields (`nft list ruleset` then aborts, for everybody on the host: use one field of 128 bits);
  * quotes in comments and log prefixes; `ct state` with `==` (say `in`).
  */
-import type { NftChain, NftExpr, NftMap, NftRule, NftSet, NftSetKey, NftStatement, NftTable, NftVerdict } from './nft.ts';
+import { isVerdict } from './nft.ts';
+import type { NftChain, NftExpr, NftMap, NftMapElement, NftRule, NftSet, NftSetKey, NftStatement, NftTable, NftVerdict } from './nft.ts';
 import { normalExpression, normalSet, sortElements } from './nft-normal-expression.ts';
 
 export { elementKey } from './nft-normal-expression.ts';
@@ -40,8 +41,18 @@ export function normalizeSet(set: NftSet): NftSet {
 /** One map in normal form. */
 export function normalizeMap(map: NftMap): NftMap {
   const types = typesOf(map.key);
-  const elements = map.elements.map(([key, verdict]): readonly [NftExpr, NftVerdict] => [normalExpression(key, types), verdict]);
-  return { name: map.name, key: normalKey(map.key), flags: normalFlags(map.flags), elements: sortElements(elements, ([key]) => key) };
+  const { data } = map;
+  const elements = map.elements.map(([key, value]): NftMapElement => [
+    normalExpression(key, types),
+    isVerdict(value) ? value : normalExpression(value, data),
+  ]);
+  return {
+    name: map.name,
+    key: normalKey(map.key),
+    ...(data === undefined ? {} : { data }),
+    flags: normalFlags(map.flags),
+    elements: sortElements(elements, ([key]) => key),
+  };
 }
 
 /** One chain in normal form. */

@@ -3,7 +3,8 @@
  * a pipe of Node, and reads text twice as fast. Every piece ends in a line break; pieces are concatenated to one script, which
  * `nft -f -` runs as one transaction. Forms that read back equal are described in nft-normal.ts.
  */
-import type { NftChain, NftExpr, NftMap, NftRule, NftSet, NftTable, NftVerdict } from './nft.ts';
+import { isVerdict } from './nft.ts';
+import type { NftChain, NftExpr, NftMap, NftMapElement, NftRule, NftSet, NftTable } from './nft.ts';
 import { kindOfKey, printExpression, quote } from './nft-print-expression.ts';
 import { printRule, printVerdict } from './nft-print-rule.ts';
 
@@ -15,7 +16,7 @@ export type TableRef = Pick<NftTable, 'family' | 'name'>;
 /** A name, or what has one. */
 export type Named = string | { readonly name: string };
 /** An element of a set, or of a verdict map. */
-export type Element = NftExpr | readonly [NftExpr, NftVerdict];
+export type Element = NftExpr | NftMapElement;
 type SetLike = Pick<NftSet, 'name' | 'key'>;
 type Declared = Pick<NftSet, 'key' | 'flags' | 'size'>;
 
@@ -118,11 +119,13 @@ export function deleteElements(table: TableRef, set: SetLike, elements: readonly
 export function elementTexts(set: Pick<NftSet, 'key'>, elements: readonly Element[]): string[] {
   const kind = kindOfKey(set.key);
   return elements.map((element) =>
-    isMapping(element) ? `${printExpression(element[0], kind)} : ${printVerdict(element[1])}` : printExpression(element, kind),
+    isMapping(element)
+      ? `${printExpression(element[0], kind)} : ${isVerdict(element[1]) ? printVerdict(element[1]) : printExpression(element[1])}`
+      : printExpression(element, kind),
   );
 }
 
-function isMapping(element: Element): element is readonly [NftExpr, NftVerdict] {
+export function isMapping(element: Element): element is NftMapElement {
   return Array.isArray(element);
 }
 
@@ -135,12 +138,13 @@ function elementLines(elements: readonly string[]): string[] {
   return elements.length === 0 ? [] : [`\t\telements = {\n${elements.join(',\n')}\n\t\t}`];
 }
 
-function keyLines({ key, flags, size }: Declared, verdictMap: boolean): string[] {
+function keyLines(container: Declared & { readonly data?: readonly string[] }, isMap: boolean): string[] {
+  const { key, flags, size, data } = container;
   const types =
     'types' in key
       ? `type ${key.types.map(typeWord).join(' . ')}`
       : `typeof ${key.typeof.map((expr) => printExpression(expr)).join(' . ')}`;
-  const lines = [verdictMap ? `${types} : verdict` : types];
+  const lines = [isMap ? `${types} : ${data?.join(' . ') ?? 'verdict'}` : types];
   if (size !== undefined) lines.push(`size ${size}`);
   if (flags.length > 0) lines.push(`flags ${flags.join(',')}`);
   return lines;

@@ -2,7 +2,7 @@
  * Reads `nft -j list ruleset` (libnftables-json(5), nft 1.0.6 to 1.1) into typed tables in normal form. Other programs' tables are read
  * too: what Weft does not know there becomes `{unknown: …}`, is never guessed, and never makes the reader fail.
  */
-import type { NftChain, NftExpr, NftFamily, NftMap, NftRule, NftSet, NftSetKey, NftTable, NftVerdict } from './nft.ts';
+import type { NftChain, NftExpr, NftFamily, NftMap, NftMapElement, NftRule, NftSet, NftSetKey, NftTable } from './nft.ts';
 import { normalizeTable, typesOf } from './nft-normal.ts';
 import { readExpression, readStatement, readVerdict } from './nft-read-rule.ts';
 import { isRecord, text } from './nft-json.ts';
@@ -160,14 +160,22 @@ function readSet(object: Readonly<Record<string, unknown>>, lastingOnly: boolean
   return { name: text(object['name']), key: readKey(object['type']), flags: readFlags(object['flags']), ...size, elements };
 }
 
-/** Verdict maps only: other maps (of addresses, marks, …) are not Weft's and are left out; what refers to them is unknown then. */
+/** A map of values has their types as one text: `ipv4_addr . inet_service`. */
 function readMap(object: Readonly<Record<string, unknown>>): NftMap[] {
-  if (object['map'] !== 'verdict') return [];
-  const elements = readElements(object['elem']).map((element): readonly [NftExpr, NftVerdict] | undefined => {
-    const [key, data]: unknown[] = Array.isArray(element) ? element : [];
-    const verdict = readVerdict(data);
-    return verdict && [readExpression(key), verdict];
+  const data = object['map'];
+  if (typeof data !== 'string') return [];
+  const elements = readElements(object['elem']).map((element): NftMapElement | undefined => {
+    const [key, value]: unknown[] = Array.isArray(element) ? element : [];
+    const read = data === 'verdict' ? readVerdict(value) : readExpression(value);
+    return read === undefined ? undefined : [readExpression(key), read];
   });
-  const read = elements.filter((element) => element !== undefined);
-  return [{ name: text(object['name']), key: readKey(object['type']), flags: readFlags(object['flags']), elements: read }];
+  return [
+    {
+      name: text(object['name']),
+      key: readKey(object['type']),
+      ...(data === 'verdict' ? {} : { data: data.split(' . ') }),
+      flags: readFlags(object['flags']),
+      elements: elements.filter((element) => element !== undefined),
+    },
+  ];
 }

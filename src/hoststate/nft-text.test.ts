@@ -205,7 +205,7 @@ test('foreign and newer JSON: what is not understood is kept as unknown', () => 
           elements: [{ concat: ['a', 1] }],
         },
       ],
-      maps: [],
+      maps: [{ name: 'm', key: { types: ['ipv4_addr'] }, data: ['ipv4_addr'], flags: [], elements: [['10.0.0.1', '10.0.0.2']] }],
       chains: [{ name: 'c', base: { type: 'filter', hook: 'ingress', priority: 0, policy: 'drop', devices: ['a', 'b'] }, rules: [] }],
     },
   ]);

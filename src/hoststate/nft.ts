@@ -22,7 +22,7 @@ export type NftExpr =
   | { readonly 'tcp option': { readonly name: string; readonly field: string } }
   | { readonly '&': readonly [NftExpr, NftExpr] }
   | { readonly '|': readonly NftExpr[] }
-  /** A word of a verdict map's data side, or an element's mapping: [key, verdict]. */
+  /** `ip daddr . tcp dport map @m`: what a map of data holds for the key, as the target of a NAT. */
   | { readonly map: { readonly key: NftExpr; readonly data: NftExpr } }
   /** Read from a foreign ruleset and not understood; never emitted. */
   | { readonly unknown: unknown };
@@ -93,12 +93,24 @@ export interface NftSet {
   readonly elements: readonly NftExpr[];
 }
 
-/** A verdict map. Elements sorted by key. */
+/** A verdict map, or with `data` one of addresses, ports and the like. Elements sorted by key. */
 export interface NftMap {
   readonly name: string;
   readonly key: NftSetKey;
+  /** Type words of the values: `['ipv4_addr', 'inet_service']`. Undefined: verdicts. */
+  readonly data?: readonly string[];
   readonly flags: readonly ('interval' | 'constant' | 'dynamic' | 'timeout')[];
-  readonly elements: readonly (readonly [NftExpr, NftVerdict])[];
+  readonly elements: readonly NftMapElement[];
+}
+
+/** What a key leads to: a verdict, or a value of a map with `data`. */
+export type NftMapElement = readonly [NftExpr, NftVerdict | NftExpr];
+
+const VERDICTS: readonly string[] = ['accept', 'drop', 'return', 'continue', 'jump', 'goto'];
+
+/** Verdicts and expressions share no key. */
+export function isVerdict(value: NftVerdict | NftExpr): value is NftVerdict {
+  return typeof value === 'object' && VERDICTS.some((word) => word in value);
 }
 
 export interface NftTable {

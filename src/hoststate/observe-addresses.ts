@@ -89,11 +89,19 @@ export function readNeighbors(json: unknown, isOwn: (link: string) => boolean): 
     .sort(byText(({ link, address }) => `${link} ${address}`));
 }
 
-/** Static forwarding entries of the ports that `isOwn` accepts, sorted; the ports' own MACs (`permanent`) and `self` entries are not among them. */
-export function readFdb(json: unknown, isOwn: (link: string) => boolean): FdbEntry[] {
+/** Entries that pin a guest's MAC to a port, sorted. `macOf` is an own link's MAC, which the kernel itself has pinned; of other links it is undefined. */
+export function readFdb(json: unknown, macOf: (link: string) => string | undefined): FdbEntry[] {
   return records(json)
-    .filter((entry) => entry['state'] === 'static' && typeof entry['master'] === 'string' && isOwn(text(entry['ifname'])))
-    .map((entry) => ({ port: text(entry['ifname']), mac: text(entry['mac']) }))
+    .filter((entry) => {
+      const own = macOf(text(entry['ifname']));
+      const isPinned = entry['state'] === 'static' || (entry['state'] === 'permanent' && entry['mac'] !== own);
+      return isPinned && own !== undefined && typeof entry['master'] === 'string';
+    })
+    .map((entry) => ({
+      port: text(entry['ifname']),
+      mac: text(entry['mac']),
+      ...(entry['state'] === 'permanent' ? { local: true as const } : {}),
+    }))
     .sort(byText(({ port, mac }) => `${port} ${mac}`));
 }
 

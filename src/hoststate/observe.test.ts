@@ -86,9 +86,13 @@ test('permanent neighbours and static forwarding entries, of own links only', ()
     readNeighbors(recorded['neighbors'], () => false),
     [],
   );
-  assert.deepEqual(readFdb(recorded['fdb'], own), [{ port: 'w-a', mac: '02:00:00:00:00:20' }]);
+  const macs = new Map(readLinks(recorded['links']).map(({ name, mac }) => [name, mac]));
+  const macOf = (name: string): string | undefined => (own(name) ? macs.get(name) : undefined);
+  assert.deepEqual(readFdb(recorded['fdb'], macOf), [{ port: 'w-a', mac: '02:00:00:00:00:20' }]);
+  const published = [{ mac: '02:00:00:00:00:21', ifname: 'w-a', master: 'br-int', state: 'permanent', flags: [] }];
+  assert.deepEqual(readFdb(published, macOf), [{ port: 'w-a', mac: '02:00:00:00:00:21', local: true }]);
   assert.deepEqual(
-    readFdb(recorded['fdb'], () => false),
+    readFdb(recorded['fdb'], () => undefined),
     [],
   );
 });
@@ -99,6 +103,9 @@ test('what is no output of ip gives nothing', () => {
     assert.deepEqual(readAddresses(rubbish), []);
     assert.deepEqual(readRoutes(rubbish), []);
     assert.deepEqual(readNeighbors(rubbish, own), []);
-    assert.deepEqual(readFdb(rubbish, own), []);
+    assert.deepEqual(
+      readFdb(rubbish, () => undefined),
+      [],
+    );
   }
 });

@@ -52,7 +52,7 @@ export async function observe(kernel: Kernel, options: ObserveOptions = {}): Pro
     runJson(kernel, 'ip', ['-j', 'addr', 'show']).then(readAddresses),
     runJson(kernel, 'ip', ['-j', 'route', 'show', 'table', 'all']).then(readRoutes),
     runJson(kernel, 'ip', ['-j', 'neigh', 'show', 'nud', 'permanent']),
-    runJson(kernel, 'bridge', ['-j', 'fdb', 'show', 'state', 'static']),
+    runJson(kernel, 'bridge', ['-j', 'fdb', 'show']),
     observeRuleset(kernel, options.known),
     readSysctls(
       kernel,
@@ -61,6 +61,7 @@ export async function observe(kernel: Kernel, options: ObserveOptions = {}): Pro
   ]);
   const own = new Set(links.filter(isOwnLink).map(({ name }) => name));
   const isOwn = (name: string): boolean => own.has(name);
+  const macs = new Map(links.filter(isOwnLink).map(({ name, mac }) => [name, mac]));
   return {
     own: {
       links: ownLinks(links),
@@ -70,7 +71,7 @@ export async function observe(kernel: Kernel, options: ObserveOptions = {}): Pro
         .sort((a, b) => (`${a.link} ${a.address}` < `${b.link} ${b.address}` ? -1 : 1)),
       routes: ownRoutes(routes),
       neighbors: readNeighbors(neighbors, isOwn),
-      fdb: readFdb(fdb, isOwn),
+      fdb: readFdb(fdb, (name) => macs.get(name)),
       sysctls: wanted.flatMap((entry) => {
         const value = values.get(entry.key);
         return value === undefined ? [] : [{ ...entry, value: value.trim().replaceAll(/\s+/g, ' ') }];

@@ -31,6 +31,7 @@ export function hasProgram(program: string): boolean {
 const packages: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   bridge: 'iproute2',
+  ss: 'iproute2',
   nft: 'nftables',
   conntrack: 'conntrack',
   dnsmasq: 'dnsmasq-base',

@@ -92,7 +92,9 @@ export function neighborLine(verb: 'replace' | 'del', neighbor: Neighbor): strin
 }
 
 export function fdbLine(verb: 'replace' | 'del', entry: FdbEntry): string {
-  return verb === 'replace' ? `fdb replace ${entry.mac} dev ${entry.port} master static` : `fdb del ${entry.mac} dev ${entry.port} master`;
+  return verb === 'replace'
+    ? `fdb replace ${entry.mac} dev ${entry.port} master ${entry.local === true ? 'permanent' : 'static'}`
+    : `fdb del ${entry.mac} dev ${entry.port} master`;
 }
 
 /**

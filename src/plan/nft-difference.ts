@@ -3,7 +3,7 @@
  * names by content never change in place: a changed policy is a new chain, one map element and an old chain less. So one guest
  * more among ten thousand is a few elements, and no packet ever meets a half-filled chain (kernel.md, "Replacing rules under traffic").
  */
-import type { NftChain, NftExpr, NftMap, NftSet, NftTable, NftVerdict } from '../hoststate/nft.ts';
+import type { NftChain, NftExpr, NftMap, NftSet, NftTable } from '../hoststate/nft.ts';
 import {
   addChain,
   addElements,
@@ -14,6 +14,7 @@ import {
   deleteSet,
   deleteTable,
   flushChain,
+  isMapping,
   printTable,
   type Element,
 } from '../hoststate/nft-print.ts';
@@ -44,6 +45,7 @@ const containersOf = (table: NftTable): Container[] => [...table.sets, ...table.
 const declarationOf = (table: NftTable, container: Container): unknown => ({
   map: table.maps.some((map) => map.name === container.name),
   key: container.key,
+  data: 'data' in container ? container.data : undefined,
   flags: container.flags,
   size: 'size' in container ? container.size : undefined,
 });
@@ -160,8 +162,6 @@ function tableDifference(before: NftTable, after: NftTable, renewed: ReadonlySet
 const leftWithItsDevice = (table: NftTable, { name, base }: NftChain): string =>
   base?.devices === undefined ? '' : addChain(table, { name, rules: [] });
 
-const isMapping = (element: Element): element is readonly [NftExpr, NftVerdict] => Array.isArray(element);
-
 /** Identity of an element; the two forms that come by the hundred thousand, words and concatenations of words, without a detour. */
 function elementText(element: NftExpr): string {
   if (typeof element === 'string') return element;
@@ -171,10 +171,10 @@ function elementText(element: NftExpr): string {
 }
 
 /**
- * More elements there only let more through: the compiler's sets and maps of what is allowed, and content sets (`s_<hash>`) and those of
+ * More elements there only let more through: the compiler's sets and maps of what is allowed and published, and content sets (`s_<hash>`) and those of
  * domain names (`n_<hash>`), which nothing old refers to. Of the anti-spoofing table no connection depends. Of all others, such as what counts as internet, that is not known.
  */
-const onlyWidens = (table: NftTable, name: string): boolean => table.family === 'netdev' || /^(allow|s|n)_/.test(name);
+const onlyWidens = (table: NftTable, name: string): boolean => table.family === 'netdev' || /^(allow_|s_|n_|publish)/.test(name);
 
 function elementDifference(table: NftTable, before: Container, after: Container, work: TableWork): void {
   if (JSON.stringify(before.elements) === JSON.stringify(after.elements)) return;

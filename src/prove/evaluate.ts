@@ -2,7 +2,8 @@
  * Whether a match of an nft rule holds for a packet: yes, no, or maybe where Weft does not know the expression, the set or the packet well
  * enough. A guess would be worse than no answer, so everything unknown is maybe.
  */
-import type { NftExpr, NftMatchOp, NftTable, NftVerdict } from '../hoststate/nft.ts';
+import { isVerdict } from '../hoststate/nft.ts';
+import type { NftExpr, NftMapElement, NftMatchOp, NftTable, NftVerdict } from '../hoststate/nft.ts';
 import { addressRange } from '../hoststate/nft-normal-expression.ts';
 import { compareIp, parseIp } from '../net/ip.ts';
 import { every, not, some } from './packet.ts';
@@ -52,13 +53,14 @@ export function evaluateVerdictMap(
 ): { readonly verdicts: readonly NftVerdict[]; readonly none: boolean } | undefined {
   const { data } = vmap;
   const map = typeof data === 'string' ? around.table.maps.find(({ name }) => `@${name}` === data) : undefined;
-  const elements = typeof data === 'string' ? map?.elements : data.set;
-  if (!elements || map?.flags.includes('dynamic') === true) return undefined;
+  const elements: readonly NftMapElement[] | undefined = typeof data === 'string' ? map?.elements : data.set;
+  if (!elements || map?.data !== undefined || map?.flags.includes('dynamic') === true) return undefined;
   const value = valueOf(vmap.key, around);
   if (value === 'absent') return { verdicts: [], none: true };
-  if (value === undefined) return { verdicts: elements.map(([, verdict]) => verdict), none: true };
+  if (value === undefined) return { verdicts: elements.map(([, verdict]) => verdict).filter(isVerdict), none: true };
   const verdicts: NftVerdict[] = [];
   for (const [key, verdict] of elements) {
+    if (!isVerdict(verdict)) continue;
     const hit = equals(value, key, around);
     if (hit === 'yes') return { verdicts: [...verdicts, verdict], none: false };
     if (hit === 'maybe') verdicts.push(verdict);

@@ -34,8 +34,15 @@ export async function applyToTwin(
   return (attempt) => judge(policy, flowOf(attempt)).verdict !== 'drop';
 }
 
-function flowOf({ from, to, protocol, port }: Attempt): Flow {
+function flowOf({ from, to, protocol, port, dial }: Attempt): Flow {
   const path = from.kind === 'host' ? 'output' : to.kind === 'host' ? 'input' : 'forward';
   const spoken = protocol === 'icmp' && from.family === 6 ? 'icmpv6' : protocol;
-  return { src: from.address, dst: to.address, protocol: spoken, path, ...(port === undefined ? {} : { dport: port }) };
+  return {
+    src: from.address,
+    dst: to.address,
+    protocol: spoken,
+    path,
+    ...(port === undefined ? {} : { dport: port }),
+    ...(dial ? { dnat: true, original: { dst: dial.address, dport: dial.port } } : {}),
+  };
 }

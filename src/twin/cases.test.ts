@@ -138,6 +138,7 @@ describe('planTwin', () => {
     guests: [],
     allow: [],
     block: [],
+    publish: [],
     expect: [],
     groups: [],
     lock: { version: 1, guests: {} },

@@ -6,6 +6,7 @@ import type { Ports, PortSpec } from '../config/flow.ts';
 import type { Fabric, Party, Rule } from '../fabric/model.ts';
 import type { Place, Places } from './places.ts';
 import type { ProbeProtocol } from './prober.ts';
+import { directAttempts, publishedAttempts } from './published.ts';
 
 export interface Attempt {
   readonly from: Place;
@@ -13,6 +14,8 @@ export interface Attempt {
   readonly protocol: ProbeProtocol;
   /** Undefined for ICMP. */
   readonly port?: number;
+  /** Where it is sent, when that is published at the host and translated to `to` and `port`. */
+  readonly dial?: { readonly address: string; readonly port: number };
 }
 
 /** What the compiled policy says of one attempt. */
@@ -47,7 +50,7 @@ const casesAtMost = 2000;
 export function casesOf(fabric: Fabric, places: Places, expect: Expect): CaseList {
   const cases = new Map<string, { readonly one: Case; readonly order: number }>();
   const rules = [...fabric.allow, ...fabric.block];
-  const add = (attempt: Attempt, because: string, order: number = rules.length): void => {
+  const add = (attempt: Attempt, because: string, order: number = Number.MAX_SAFE_INTEGER): void => {
     const key = attemptKey(attempt);
     if (!cases.has(key) && cases.size < casesAtMost) cases.set(key, { one: { ...attempt, expected: expect(attempt), because }, order });
   };
@@ -58,6 +61,10 @@ export function casesOf(fabric: Fabric, places: Places, expect: Expect): CaseLis
       for (const [from, to] of choose(pairsOfRules[index] ?? []))
         for (const door of doorsOf(rule.ports, true)) add({ from, to, ...door }, rule.text, index);
     }
+  }
+  for (const [index, one] of fabric.publish.entries()) {
+    for (const attempt of publishedAttempts(one, fabric, places)) add(attempt, one.text, rules.length + index);
+    for (const attempt of directAttempts(one, places)) add(attempt, `${one.text}: not without the translation`, rules.length + index);
   }
   const tried = new Set([...cases.values()].map(({ one }) => one.because));
   const perNetwork = new Map<string, number>();
@@ -83,8 +90,10 @@ export function casesOf(fabric: Fabric, places: Places, expect: Expect): CaseLis
   return {
     cases: [...cases.values()].sort((a, b) => a.order - b.order).map(({ one }) => one),
     possible: rules.reduce((sum, rule) => sum + sizeOf(rule), 0),
-    rules: rules.length,
-    rulesTried: rules.filter((rule, index) => tried.has(rule.text) || alreadyTried(rule, pairsOfRules[index] ?? [])).length,
+    rules: rules.length + fabric.publish.length,
+    rulesTried:
+      rules.filter((rule, index) => tried.has(rule.text) || alreadyTried(rule, pairsOfRules[index] ?? [])).length +
+      fabric.publish.filter(({ text }) => tried.has(text)).length,
   };
 
   /** By a rule before it that says the same of the same places. */
@@ -99,8 +108,9 @@ const firstOfEachFamily = (pairs: readonly Pair[]): readonly Pair[] =>
     return first ? [first] : [];
   });
 
-export function attemptKey({ from, to, protocol, port }: Attempt): string {
-  return `${from.namespace} ${from.address} ${to.namespace} ${to.address} ${protocol} ${port ?? ''}`;
+export function attemptKey({ from, to, protocol, port, dial }: Attempt): string {
+  const by = dial ? ` ${dial.address} ${dial.port}` : '';
+  return `${from.namespace} ${from.address} ${to.namespace} ${to.address} ${protocol} ${port ?? ''}${by}`;
 }
 
 export type Pair = readonly [from: Place, to: Place];

@@ -9,6 +9,7 @@ import { resolveFlow } from '../fabric/resolve.ts';
 import type { Attempt, Door } from './cases.ts';
 import { doorsOf, pairsOf, spread } from './cases.ts';
 import type { Place, Places } from './places.ts';
+import { dialledFrom } from './published.ts';
 import type { ProbeResult } from './prober.ts';
 
 export interface ExpectationVerdict {
@@ -48,7 +49,13 @@ export function trialOf(entry: ExpectEntry, fabric: Fabric, places: Places): Exp
         // "Not at all" is tried at the ports that somebody is let in at.
         const doors = (to: Place): readonly Door[] =>
           !wanted && entry.flow.ports === 'any' ? doorsTowards(to, fabric, places) : doorsOf(entry.flow.ports, false);
-        const attempts = pairs.flatMap((pair) => combine([pair], doors(pair[1])));
+        const attempts = pairs.flatMap(([from, to]) => {
+          const direct = combine([[from, to]], doors(to));
+          const published = dialledFrom(from, to, fabric, places, (protocol, port) => inPorts(entry.flow.ports, protocol, port));
+          // From outside a guest is reached by what is published for it, where something is.
+          if (wanted && from.kind === 'outside' && published.length > 0) return published;
+          return wanted ? direct : [...direct, ...published];
+        });
         return trial(text, attempts, (one) => verdictOf(wanted, one));
       }
       const family = entry.address.includes(':') ? 6 : 4;
@@ -124,10 +131,14 @@ function onlyTrial(text: string, flow: FlowExpr, strict: boolean, fabric: Fabric
         others.map((from) => [from, to] as const),
         doors,
       ),
+      ...others.flatMap((from) => dialledFrom(from, to, fabric, places, (protocol, port) => inPorts(flow.ports, protocol, port))),
     );
   }
   return trial(text, attempts, (one) => verdictOf(false, one));
 }
+
+const inPorts = (ports: Ports, protocol: 'tcp' | 'udp', port: number): boolean =>
+  ports === 'any' || ports.some((spec) => spec.protocol === protocol && spec.ranges.some(({ from, to }) => from <= port && port <= to));
 
 /** Ports that any rule opens at this address, and a few that none may. */
 function doorsTowards(to: Place, fabric: Fabric, places: Places): readonly Door[] {
@@ -156,6 +167,7 @@ function combine(pairs: readonly (readonly [Place, Place])[], doors: readonly Do
 }
 
 /** `web -> db tcp/5432`, with the family where it matters to a reader. */
-export function attemptText({ from, to, protocol, port }: Attempt): string {
-  return `${from.label} -> ${to.label} ${protocol}${port === undefined ? '' : `/${port}`} (IPv${from.family})`;
+export function attemptText({ from, to, protocol, port, dial }: Attempt): string {
+  const by = dial ? `, by ${dial.address} ${protocol}/${dial.port}` : '';
+  return `${from.label} -> ${to.label} ${protocol}${port === undefined ? '' : `/${port}`} (IPv${from.family}${by})`;
 }

@@ -157,7 +157,11 @@ export function chooseGuests(fabric: Fabric, local: readonly Guest[], budget: Gu
 function partiesOf(fabric: Fabric): readonly Party[] {
   const flows = fabric.expect.flatMap((entry) => ('flow' in entry ? [entry.flow] : entry.kind === 'exposed' ? entry.flows : []));
   const sides = flows.flatMap((flow) => resolveFlow(fabric, flow, undefined, () => undefined) ?? []);
-  return [...fabric.block, ...fabric.allow, ...sides].flatMap(({ from, to }) => [...from, ...to]);
+  const published = fabric.publish.map(({ from, to }) => ({
+    from: from ?? [],
+    to: [{ kind: 'guests', text: to.guest, endpoints: [to] } as const],
+  }));
+  return [...fabric.block, ...fabric.allow, ...published, ...sides].flatMap(({ from, to }) => [...from, ...to]);
 }
 
 /** Every address of every NIC. */

@@ -166,14 +166,14 @@ export function wavesOf(attempts: readonly Attempt[], limit: number): readonly (
   return waves;
 }
 
-function probeOf({ from, to, protocol, port }: Attempt, timeoutMs: number | undefined): Probe {
+function probeOf({ from, to, protocol, port, dial }: Attempt, timeoutMs: number | undefined): Probe {
   return {
     from: from.namespace,
     source: from.address,
-    to: to.address,
+    to: dial?.address ?? to.address,
     at: to.namespace,
     protocol,
-    ...(port === undefined ? {} : { port }),
+    ...(port === undefined ? {} : dial ? { port: dial.port, listenPort: port, listenAddress: to.address } : { port }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   };
 }

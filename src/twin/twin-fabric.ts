@@ -24,8 +24,18 @@ export function planTwin(fabric: Fabric, host: string): TwinPlan {
   const declared = fabric.hosts.find((one) => one.name === host);
   const networks = fabric.networks.filter((network) => network.host === host);
   const subnets = fabric.networks.flatMap(({ v4, v6 }) => [v4?.subnet ?? [], v6?.subnet ?? []].flat());
-  const wanted = [...new Set([...(declared?.addresses ?? []), ...networks.flatMap((network) => network.snat ?? [])])];
-  const named = [...fabric.allow, ...fabric.block].flatMap((rule) => [...rule.from, ...rule.to]);
+  const gateways = networks.flatMap(({ v4, v6 }) => [v4?.gateway, v6?.gateway]);
+  const published = fabric.publish.filter((one) => one.host === host).flatMap(({ address }) => address ?? []);
+  const wanted = [
+    ...new Set([
+      ...(declared?.addresses ?? []),
+      ...networks.flatMap((network) => network.snat ?? []),
+      ...published.filter((address) => !gateways.includes(address)),
+    ]),
+  ];
+  const named = [...fabric.allow, ...fabric.block]
+    .flatMap((rule) => [...rule.from, ...rule.to])
+    .concat(fabric.publish.flatMap(({ from }) => from ?? []));
   const taken = [...subnets, ...wanted, ...named.flatMap((party) => (party.kind === 'prefix' ? party.prefix : []))].flatMap(
     (text) => parsePrefix(text) ?? [],
   );

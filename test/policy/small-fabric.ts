@@ -121,6 +121,7 @@ export function smallFabric(small: Small): Fabric {
     guests,
     allow: rules('allow', small.allow),
     block: rules('block', small.block),
+    publish: [],
     expect: [],
     lock: { version: 1, guests: {} },
     groups: [],

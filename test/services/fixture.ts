@@ -53,6 +53,7 @@ export function fabric(networks: readonly Network[], guests: readonly Guest[], m
     guests,
     allow: [],
     block: [],
+    publish: [],
     expect: [],
     lock: { version: 1, guests: {} },
     groups: [],

@@ -75,7 +75,8 @@ function got({ result }: RehearsedCase): 'answered' | 'refused' | 'arrived' | 'd
   return result.delivered ? 'arrived' : 'dropped';
 }
 
-const portText = ({ protocol, port }: RehearsedCase): string => (port === undefined ? protocol : `${protocol}/${port}`);
+const portText = ({ protocol, port, dial }: RehearsedCase): string => (port === undefined ? protocol : `${protocol}/${dial?.port ?? port}`);
+const targetText = ({ to, dial }: RehearsedCase): string => (dial ? `${to.label} (published)` : to.label);
 
 function document({ ok, cases, expectations, possible, guests, rules }: Rehearsal): object {
   return {
@@ -84,9 +85,9 @@ function document({ ok, cases, expectations, possible, guests, rules }: Rehearsa
       from: one.from.label,
       to: one.to.label,
       protocol: one.protocol,
-      ...(one.port === undefined ? {} : { port: one.port }),
+      ...(one.port === undefined ? {} : { port: one.dial?.port ?? one.port }),
       source: one.from.address,
-      destination: one.to.address,
+      destination: one.dial?.address ?? one.to.address,
       expected: one.expected ? 'allowed' : 'dropped',
       got: got(one),
       ok: one.ok,
@@ -100,14 +101,14 @@ function document({ ok, cases, expectations, possible, guests, rules }: Rehearsa
 
 /** Families that behave alike share a row. */
 function rows({ cases }: Rehearsal): string[][] {
-  const byWho = Map.groupBy(cases, (one) => `${one.from.label}\0${one.to.label}\0${portText(one)}`);
+  const byWho = Map.groupBy(cases, (one) => `${one.from.label}\0${targetText(one)}\0${portText(one)}`);
   return [...byWho.values()].flatMap((same) => {
     const byOutcome = Map.groupBy(same, (one) => `${one.expected} ${got(one)}`);
     return [...byOutcome.values()].flatMap(([one]) => {
       if (!one) return [];
       const family = byOutcome.size > 1 ? ` (IPv${one.from.family})` : '';
       return [
-        [one.from.label, one.to.label, `${portText(one)}${family}`, one.expected ? 'allowed' : 'dropped', got(one), one.ok ? '✓' : '✗'],
+        [one.from.label, targetText(one), `${portText(one)}${family}`, one.expected ? 'allowed' : 'dropped', got(one), one.ok ? '✓' : '✗'],
       ];
     });
   });

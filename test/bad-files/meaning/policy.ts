@@ -178,8 +178,81 @@ allow: [internet -> web tcp/80, internet -> six tcp/80, internet -> open tcp/80]
 `,
     builds: true,
     says: [
-      '6:21 warning unpublished-internet: `web` is behind NAT in `internal`, so the internet does not reach it by this rule alone: a port of the host has to be published for it, which is not supported yet.',
-      '6:45 warning unpublished-internet: `six` is behind NAT in `private`, so the internet does not reach it by this rule alone: a port of the host has to be published for it, which is not supported yet.',
+      '6:21 warning unpublished-internet: `web` is behind NAT in `internal`, so the internet does not reach it by this rule alone: publish a port of the host for it, which is then all the rule it needs.',
+      '6:45 warning unpublished-internet: `six` is behind NAT in `private`, so the internet does not reach it by this rule alone: publish a port of the host for it, which is then all the rule it needs.',
+    ],
+  },
+  {
+    name: 'published ports that lead nowhere',
+    file: `
+hosts: { vps: { address: [203.0.113.10, "2001:db8::10"] }, home: { address: 198.51.100.2 } }
+networks:
+  front: { kind: nat, host: vps, subnet: 10.0.2.0/24 }
+  lab: { kind: isolated, host: vps, subnet: 10.0.3.0/24 }
+  back: { kind: nat, host: vps, subnet: 10.0.4.0/24 }
+guests:
+  web: front
+  sealed: lab
+  bare: { network: none }
+  both: { nics: [{ network: front }, { network: lab }, { network: back }] }
+publish:
+  - vsp tcp/80 -> web
+  - vps tcp/81 -> wbe
+  - vps tcp/82 -> sealed
+  - vps tcp/83 -> bare
+  - vps tcp/84 -> web.lab
+  - vps tcp/85 -> both.lab
+  - home tcp/86 -> web
+  - 203.0.113.11 tcp/87 -> web
+  - 2001:db8::10 tcp/88 -> web
+  - 10.0.2.1 tcp/50-60 -> web
+  - vps tcp/90-91 -> web tcp/190-192
+  - vps tcp/92 -> web udp/92
+  - vps tcp/2000-4000 -> web tcp/3000-5000
+  - vps tcp/93 -> web from nobody
+  - vps tcp/94 -> web from 2001:db8::/32
+  - vps tcp/95 -> both.back
+`,
+    builds: false,
+    says: [
+      '12:5 error unknown-host: there is no host `vsp`; did you mean `vps`?',
+      '13:19 error unknown-guest: there is no guest `wbe`; did you mean `web`?',
+      '14:19 error not-publishable: the network of `sealed` is isolated, so nothing is published for it; take the entry out, or make the network `kind: nat`.',
+      '15:19 error not-publishable: the guest `bare` has no network, so nothing can be published for it; give it one, or take the entry out.',
+      '16:19 error not-publishable: the guest `web` has no NIC in a network `lab`; its networks: front.',
+      '17:19 error not-publishable: the network of `both` is isolated, so nothing is published for it; take the entry out, or make the network `kind: nat`.',
+      '18:5 error not-supported-yet: publishing at the host `home` for `web`, which is on `vps`, is not supported yet; publish it at `vps`.',
+      '19:5 error address-not-of-host: 203.0.113.11 is not an address of the host `vps`: take one of 203.0.113.10, 2001:db8::10, or add it there.',
+      '20:5 error family-mismatch: 2001:db8::10 is IPv6, but `web` has no IPv6 address in `front`; give the network an IPv6 subnet, or publish an address of the other family.',
+      "21:14 error publish-clash: 10.0.2.1 is the gateway of `front`, where tcp/53 is Weft's own (DHCP and DNS); publish another port there, or publish at another address.",
+      '22:26 error bad-ports: `tcp/90-91` cannot become `tcp/190-192`: 2 ports on one side, 3 ports on the other; write ranges of one size.',
+      '23:23 error bad-ports: `tcp/92` cannot become `udp/92`: both sides need the same protocols.',
+      '24:30 error bad-ports: `tcp/2000-4000` cannot become `tcp/3000-5000`: a range of more than 1000 ports keeps its ports; let the guest listen on the same ones.',
+      '25:28 error unknown-party: `nobody` is not a guest, network, host or group; correct the name, or add it to the file.',
+      '26:28 error family-mismatch: `2001:db8::/32` is IPv6, but the port is published in IPv4 only; take it out, or write an IPv4 address.',
+      '27:19 error not-publishable: `both` answers the outside by the NIC that carries its default route, not by the one in `back`; publish that one, or set `default: true` here.',
+      '1:1 warning not-supported-yet: the link between several hosts is not supported yet: each host is configured on its own, and no guest reaches one of another host.',
+    ],
+  },
+  {
+    name: 'a port published twice',
+    file: `
+hosts: { vps: { address: [203.0.113.10, 203.0.113.11] } }
+networks: { front: { kind: nat, subnet: 10.0.2.0/24 } }
+guests: { web: front, db: front }
+publish:
+  - vps tcp/80-90 -> web
+  - 203.0.113.10 tcp/85 -> db tcp/80
+  - vps udp/85 -> db
+  - 203.0.113.10 tcp/22 -> web
+  - 203.0.113.11 tcp/22 -> db
+  - host tcp/22 -> db
+`,
+    builds: false,
+    says: [
+      '10:10 error publish-clash: tcp/22 of 203.0.113.10 is published twice; take another port, or another address, for one of them. (8:18 `web` has it here)',
+      '10:10 error publish-clash: tcp/22 of 203.0.113.11 is published twice; take another port, or another address, for one of them. (9:18 `db` has it here)',
+      '6:18 error publish-clash: tcp/85 of 203.0.113.10 is published twice; take another port, or another address, for one of them. (5:9 `web` has it here)',
     ],
   },
   {
@@ -269,14 +342,13 @@ ingress: { at: vpn, routes: { cloud.example.org: wbe tcp/80 } }
     builds: false,
     says: [
       '5:64 error subnet-overlap: the subnet 10.0.0.0/16 of the link `mesh` overlaps 10.0.0.0/24 of the network `internal`; choose one that shares no address with it. (2:56 the network `internal` is here)',
+      '4:27 error unknown-guest: there is no guest `wbe`; did you mean `web`?',
       "1:25 error not-supported-yet: `manage: true` is not supported yet; set the uplink up with the system's own tools.",
       '1:31 error not-supported-yet: `macs` is not supported yet; leave it out.',
       '1:68 error not-supported-yet: `behind` is not supported yet; leave it out.',
       '2:77 error unknown-host: there is no host `vsp`; did you mean `vps`?',
       '2:77 error not-supported-yet: `egress: via` another host is not supported yet; write `allow` or `deny`.',
       '3:45 error not-supported-yet: `egress: via` another host is not supported yet; write `allow` or `deny`.',
-      '4:11 error unknown-guest: there is no guest `wbe`; did you mean `web`?',
-      '4:11 error not-supported-yet: `publish` is not supported yet; take the entry out.',
       '5:48 error unknown-host: there is no host `homer`; did you mean `home`?',
       '5:10 error not-supported-yet: `links` between hosts are not supported yet; take the link out, each host is then configured on its own.',
       '6:16 error unknown-host: there is no host `vpn`; did you mean `vps`?',
