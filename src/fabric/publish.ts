@@ -10,11 +10,11 @@ import { parseIp, prefixContains, type Family } from '../net/ip.ts';
 import { didYouMean } from './did-you-mean.ts';
 import type { HostDraft, NicDraft } from './drafts.ts';
 import type { Guests } from './guests.ts';
-import type { Publish, PublishedRange } from './model.ts';
+import type { Party, Publish, PublishedRange } from './model.ts';
 import type { Hosts, Networks } from './networks.ts';
 import type { ResolveParty } from './parties.ts';
 import type { Place, Problems } from './problems.ts';
-import { resolveSide } from './rules.ts';
+import { placeOf, resolveSide } from './sides.ts';
 import { spanGiver } from './spans.ts';
 
 /** A range that changes its ports takes one entry of a map for each of them; one that keeps them takes one in all. */
@@ -41,7 +41,7 @@ export function resolvePublish(context: PublishContext): readonly Publish[] {
     const nic = targetOf(entry, context);
     const host = nic && hostOf(entry, nic, context);
     const ranges = rangesOf(entry, context.problems);
-    const from = entry.from && resolveSide(context, entry.path, entry.from).map(({ party }) => party);
+    const from = entry.from && sourcesOf(entry, entry.from, context);
     if (!nic || !host || !ranges) continue;
     const address = parseIp(entry.at) ? entry.at : undefined;
     const families = familiesOf(entry, nic, address, context.problems);
@@ -80,6 +80,16 @@ function flowOf({ from }: PublishEntry, { guest, network }: NicDraft, ranges: re
 const word = ({ path }: PublishEntry, offset: number, length: number): Place => ({ path, within: { offset, length } });
 const atPlace = (entry: PublishEntry): Place => word(entry, entry.offsets.at, entry.at.length);
 const toPlace = (entry: PublishEntry): Place => word(entry, entry.offsets.to, entry.to.length);
+
+function sourcesOf(entry: PublishEntry, exprs: readonly PartyExpr[], context: PublishContext): readonly Party[] {
+  return resolveSide(context, entry.path, exprs).map(({ party, expr, path }) => {
+    if (party.kind === 'domain') {
+      const message = `\`${party.text}\` is a domain name: a packet says from which address it comes and not from which name; write the addresses instead.`;
+      context.problems.error('bad-domain', placeOf(expr, path), message);
+    }
+    return party;
+  });
+}
 
 /** The NIC that is published: the one named, else the one with the default route, by which the answers leave. */
 function targetOf(entry: PublishEntry, { guests, problems }: PublishContext): NicDraft | undefined {

@@ -18,7 +18,7 @@ export function readListeners(text: string): Listener[] {
     const [protocol, , , , local = ''] = line.trim().split(/\s+/);
     if (protocol !== 'tcp' && protocol !== 'udp') return [];
     // `[fe80::1]%eth0:546`, `127.0.0.53%lo:53`, `*:22`
-    const match = /^(\[[^\]]*\]|[^%\[\]]*?)(?:%([^:]+))?:(\d+)$/.exec(local);
+    const match = /^(\[[^\]]*\]|[^%[\]]*?)(?:%([^:]+))?:(\d+)$/.exec(local);
     if (!match) return [];
     const [, where = '', link, port] = match;
     const address = where.replace(/^\[|\]$/g, '');

@@ -1,5 +1,6 @@
 /** Random tables of everything the compiler emits, for the property tests of printer, reader and difference. Used by tests only. */
 import fc from 'fast-check';
+import { publishMaps, publishRules } from './nft-arbitrary-publish.ts';
 import type { NftChain, NftExpr, NftMap, NftRule, NftSet, NftStatement, NftTable, NftVerdict } from './nft.ts';
 
 const oneOf = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
@@ -245,55 +246,6 @@ const verdictMap = (name: string, type: string, key: fc.Arbitrary<string>): fc.A
     .uniqueArray(fc.tuple(key, verdict), { maxLength: 5, selector: ([value]) => value })
     .map((elements): NftMap => ({ name, key: { types: [type] }, flags: [], elements }));
 
-/** Maps to what a NAT translates to: an address and a port, and by ranges of ports an address alone. */
-const publishMap: fc.Arbitrary<NftMap> = fc
-  .uniqueArray(fc.tuple(oneOf('tcp', 'udp', 'sctp'), port, ip4, port), { maxLength: 5, selector: ([proto, from]) => `${proto} ${from}` })
-  .map((parts): NftMap => ({
-    name: 'publish4',
-    key: { types: ['inet_proto', 'inet_service'] },
-    data: ['ipv4_addr', 'inet_service'],
-    flags: [],
-    elements: parts.map(([proto, from, addr, to]) => [{ concat: [proto, from] }, { concat: [addr, to] }] as const),
-  }));
-/** Each range has a thousand of its own, so that none overlaps. */
-const publishRangeMap: fc.Arbitrary<NftMap> = fc
-  .uniqueArray(fc.tuple(ip4, oneOf('tcp', 'udp'), fc.nat(60), fc.nat(999), fc.nat(999), ip6), {
-    maxLength: 5,
-    selector: ([, , block]) => block,
-  })
-  .map((parts): NftMap => ({
-    name: 'publish_range6',
-    key: { types: ['ipv4_addr', 'inet_proto', 'inet_service'] },
-    data: ['ipv6_addr'],
-    flags: ['interval'],
-    elements: parts.map(([at, proto, block, a, b, addr]) => {
-      const [from, to] = [1000 * block + 1 + Math.min(a, b), 1000 * block + 1 + Math.max(a, b)];
-      return [{ concat: [at, proto, from === to ? from : { range: [from, to] }] }, addr] as const;
-    }),
-  }));
-/** Which chain a published port of limited use leads to. */
-const limitedMap: fc.Arbitrary<NftMap> = fc
-  .uniqueArray(fc.tuple(oneOf('tcp', 'udp'), fc.nat(60), fc.nat(999), verdict), { maxLength: 4, selector: ([, block]) => block })
-  .map((parts): NftMap => ({
-    name: 'limited4',
-    key: { types: ['inet_proto', 'inet_service'] },
-    flags: ['interval'],
-    elements: parts.map(([proto, block, size, target]) => {
-      const from = 1000 * block + 1;
-      return [{ concat: [proto, size === 0 ? from : { range: [from, from + size] }] }, target] as const;
-    }),
-  }));
-const portKey: NftExpr = { concat: [meta('l4proto'), field('th', 'dport')] };
-const publishRules: readonly NftRule[] = [
-  { statements: [{ vmap: { key: portKey, data: '@limited4' } }] },
-  {
-    statements: [
-      match(meta('l4proto'), { set: ['sctp', 'tcp', 'udp'] }),
-      { dnat: { family: 'ip', addr: { map: { key: portKey, data: '@publish4' } } } },
-    ],
-  },
-];
-
 const leaves: fc.Arbitrary<NftChain[]> = fc.tuple(
   ...chainNames.map((name) => fc.array(rule(leafVerdict), { maxLength: 4 }).map((rules): NftChain => ({ name, rules }))),
 );
@@ -305,7 +257,7 @@ export const inetTable: fc.Arbitrary<NftTable> = fc
     intervalSet,
     verdictMap('to4', 'ipv4_addr', ip4),
     verdictMap('from6', 'ipv6_addr', ip6),
-    fc.tuple(publishMap, publishRangeMap, limitedMap),
+    publishMaps,
     leaves,
     fc.array(fc.oneof(rule(verdict), special), { maxLength: 8 }),
     fc.tuple(

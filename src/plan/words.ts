@@ -2,8 +2,9 @@
  * A difference in words: what is there, and what was applied. For `status` and `watch`; `before` is what was found, `after` what is wanted.
  */
 import type { Address, FdbEntry, GuestSide, Link, Neighbor, Route, Service, Sysctl } from '../hoststate/model.ts';
-import type { NftChain, NftExpr, NftRule, NftVerdict } from '../hoststate/nft.ts';
-import { printExpression, printRule, printVerdict, type Element } from '../hoststate/nft-print.ts';
+import { isVerdict } from '../hoststate/nft.ts';
+import type { NftChain, NftMapElement, NftRule } from '../hoststate/nft.ts';
+import { isMapping, printExpression, printRule, printVerdict, type Element } from '../hoststate/nft-print.ts';
 import { canonicalJson, sameJson } from './keyed.ts';
 import type { Change } from './steps.ts';
 
@@ -44,6 +45,7 @@ const kinds: Readonly<Record<string, Words>> = {
   },
   fdb: ({ action, before, after }) => {
     const { mac, port } = (after ?? before) as FdbEntry;
+    if (action === 'update') return `MAC ${mac} is pinned to ${port} in another way`;
     return action === 'create' ? `MAC ${mac} is not pinned to ${port}` : `MAC ${mac} was pinned to ${port}`;
   },
   table: ({ action, name }) =>
@@ -156,10 +158,10 @@ function ruleText(rule: NftRule): string {
 }
 
 function elementText(element: Element): string {
-  const text = isMapping(element) ? `${printExpression(element[0])} : ${printVerdict(element[1])}` : printExpression(element);
+  const value = (to: NftMapElement[1]): string => (isVerdict(to) ? printVerdict(to) : printExpression(to));
+  const text = isMapping(element) ? `${printExpression(element[0])} : ${value(element[1])}` : printExpression(element);
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }
-const isMapping = (element: Element): element is readonly [NftExpr, NftVerdict] => Array.isArray(element);
 
 function guestWords({ action, name, before, after }: Change): string {
   const side = (after ?? before) as GuestSide;

@@ -212,6 +212,7 @@ publish:
   - vps tcp/93 -> web from nobody
   - vps tcp/94 -> web from 2001:db8::/32
   - vps tcp/95 -> both.back
+  - vps tcp/96 -> web from www.example.org
 `,
     builds: false,
     says: [
@@ -231,6 +232,7 @@ publish:
       '25:28 error unknown-party: `nobody` is not a guest, network, host or group; correct the name, or add it to the file.',
       '26:28 error family-mismatch: `2001:db8::/32` is IPv6, but the port is published in IPv4 only; take it out, or write an IPv4 address.',
       '27:19 error not-publishable: `both` answers the outside by the NIC that carries its default route, not by the one in `back`; publish that one, or set `default: true` here.',
+      '28:28 error bad-domain: `www.example.org` is a domain name: a packet says from which address it comes and not from which name; write the addresses instead.',
       '1:1 warning not-supported-yet: the link between several hosts is not supported yet: each host is configured on its own, and no guest reaches one of another host.',
     ],
   },
