@@ -116,7 +116,11 @@ const matches: fc.Arbitrary<readonly NftStatement[]> = fc.oneof(
   ),
   protocol.map((value) => [match(meta('l4proto'), value)]),
   fc
-    .tuple(subset('icmp', 'ipv6-icmp', 'tcp', 'udp'), oneOf('==' as const, '!=' as const))
+    // Of one alone nft makes that protocol's own words of what follows.
+    .tuple(
+      fc.subarray<NftExpr>(['icmp', 'ipv6-icmp', 'tcp', 'udp'], { minLength: 2 }).map((set): NftExpr => ({ set })),
+      oneOf('==' as const, '!=' as const),
+    )
     .map(([value, op]) => [match(meta('l4proto'), value, op)]),
   fc
     .tuple(addresses4, oneOf('saddr', 'daddr'), oneOf('==' as const, '!=' as const))
