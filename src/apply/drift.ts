@@ -15,6 +15,8 @@ export interface Drift {
   readonly changes: readonly Change[];
   /** The way back, as far as it can be gone. */
   readonly plan: Plan;
+  /** What it was compared with, and what of that can be had. */
+  readonly applied: AppliedRecord;
   readonly wanted: Attainable;
   readonly observed: HostState;
   readonly seen: Observation;
@@ -38,7 +40,7 @@ export async function findDrift(context: ApplyContext, applied: AppliedRecord, o
   const gone = new Set(wanted.detached);
   const missing = wanted.missing.map((name): Change => ({ action: 'create', kind: 'interface', name }));
   const changes = [...plan.changes.filter((change) => !isLeftover(change, applied, gone)), ...missing];
-  return { changes, plan, wanted, observed, seen };
+  return { changes, plan, applied, wanted, observed, seen };
 }
 
 /** The guard of a port whose container has ended waits for it to come back: `netdev weft p_<port>`. */

@@ -28,7 +28,7 @@ export async function restore(context: ApplyContext): Promise<Restored | undefin
   const { record, state, missing, detached } = wanted;
   if (plan.steps.length > 0) {
     await refuseTaken(context, observed, state);
-    await transact(context, { record, command: 'restore', keepPrevious: true, keepLock: true }, plan);
+    await transact(context, { record, command: 'restore', keepRecord: record === applied, keepPrevious: true, keepLock: true }, plan);
   }
   if (stage === 'full') await tellResolved(context, state.services);
   const problems = missing.map((name): Diagnostic => ({

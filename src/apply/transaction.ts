@@ -34,6 +34,8 @@ export interface Goal {
   readonly confirmMs?: number;
   readonly command: string;
   readonly keepPrevious?: boolean;
+  /** The record is the one that stands: it is not written again. */
+  readonly keepRecord?: boolean;
   /** weft.lock stays as it is: only what the kernel holds is brought back, and the file may have gone on since. */
   readonly keepLock?: boolean;
   /** The record stood for the observation (design.md 5.2): what nft has taken is then not read back, for only a little of it is new. */
@@ -167,7 +169,7 @@ async function beginJournal(context: ApplyContext, goal: Goal, plan: Plan): Prom
     context.faults.point('begin');
     await store.remove('digest');
     await rememberPlace(context);
-    if (goal.record) await store.write('next', goal.record);
+    if (goal.record && goal.keepRecord !== true) await store.write('next', goal.record);
     else await store.remove('next');
     await store.write('journal', journal);
   } catch (error) {

@@ -13,12 +13,12 @@ import type { ObserveOptions } from '../kernel/observe.ts';
 import type { Change } from '../plan/steps.ts';
 import { inWords } from '../plan/words.ts';
 import { attainable } from './attainable.ts';
-import { findDrift } from './drift.ts';
+import { findDrift, type Drift } from './drift.ts';
 import { createCulprits } from './culprits.ts';
 import { createPace, lookDelay } from './pace.ts';
 import { isOverdue } from './repair.ts';
 import { withLock } from './session.ts';
-import type { AppliedRecord } from './store.ts';
+import type { AppliedRecord, Store } from './store.ts';
 import { refuseTaken } from './taken.ts';
 import { transact, type ApplyContext } from './transaction.ts';
 import { problemsOf } from './undo.ts';
@@ -114,7 +114,7 @@ export async function watchHost(context: ApplyContext, tell: (event: WatchEvent)
 
   /** The record as it is now. Another one than before is looked at whole. */
   async function refresh(): Promise<void> {
-    const mark = await markOf(join(store.directory, 'applied.json'));
+    const mark = await currentMark(store);
     if (mark === standing?.mark) return;
     const record = mark === undefined ? undefined : await store.read('applied');
     look();
@@ -137,19 +137,20 @@ export async function watchHost(context: ApplyContext, tell: (event: WatchEvent)
     if (isOff || services.some((name) => serviceStatus(kernel, name, context.directories) !== 'running')) look();
   }
 
-  async function lookAndMend({ record }: Standing): Promise<void> {
+  async function lookAndMend({ record, mark }: Standing): Promise<void> {
     const journal = await store.read('journal');
     if (journal?.phase === 'pending' && journal.undoing !== true && !isOverdue(journal, await bootTime(kernel))) {
       waitFor('a change waits to be confirmed');
       look(POLL_MS);
       return;
     }
+    let seen: Drift | undefined;
     if (journal === undefined) {
-      const drift = await findDrift(context, record, known === undefined ? {} : { known });
-      known = knownOf(drift.seen);
-      if (!canMend(drift.changes)) {
+      seen = await findDrift(context, record, known === undefined ? {} : { known });
+      known = knownOf(seen.seen);
+      if (!canMend(seen.changes)) {
         fruitless++;
-        culprits.forget(drift.seen.generation);
+        culprits.forget(seen.seen.generation);
         return;
       }
     }
@@ -157,12 +158,12 @@ export async function watchHost(context: ApplyContext, tell: (event: WatchEvent)
     const mended = await withLock(
       context,
       (problem) => tell({ event: 'warning', problem }),
-      () => mend(context),
+      // What was seen counts while the record is the one it was compared with; what has changed since is looked at next.
+      async (repaired) => mend(context, repaired === 'nothing' && (await currentMark(store)) === mark ? seen : undefined),
     );
     if (mended === undefined) return;
     const by = mended.changes.some(({ kind }) => inRules.has(kind)) ? await culprits.upTo(mended.generation) : [];
     tell({ event: 'mended', changes: mended.changes.map((change) => told(change, by)) });
-    known = undefined;
     const fight = pace.mended(
       mended.changes.map(({ kind, name }) => `${kind} ${name}`),
       performance.now(),
@@ -222,18 +223,32 @@ async function refuseForeign(context: ApplyContext): Promise<void> {
   }
 }
 
-/** The caller holds the lock. What was mended, and the ruleset's generation before; undefined: nothing was to be mended (any more). */
+/**
+ * The caller holds the lock. What was mended, and the ruleset's generation before; undefined: nothing was to be mended (any more). `seen`: what a look without the
+ * lock has found.
+ */
 async function mend(
   context: ApplyContext,
+  seen: Drift | undefined,
 ): Promise<{ readonly changes: readonly Change[]; readonly generation: string | undefined } | undefined> {
   const { store } = context;
-  const record = await store.read('applied');
+  const record = seen?.applied ?? (await store.read('applied'));
   if (record === undefined || store.exists('journal')) return undefined;
-  const { changes, plan, wanted, observed, seen } = await findDrift(context, record);
+  const drift = seen ?? (await findDrift(context, record));
+  const { changes, plan, wanted, observed } = drift;
   if (!canMend(changes) || plan.steps.length === 0) return undefined;
   await refuseTaken(context, observed, wanted.state);
-  await transact(context, { record: wanted.record, command: 'watch', keepPrevious: true, keepLock: true }, plan);
-  return { changes: changes.filter((change) => change.kind !== 'interface'), generation: seen.generation };
+  // Its own events make it look again: that is the reading back.
+  const goal = {
+    record: wanted.record,
+    command: 'watch',
+    keepRecord: wanted.record === record,
+    keepPrevious: true,
+    keepLock: true,
+    stands: true,
+  };
+  await transact(context, goal, plan);
+  return { changes: changes.filter((change) => change.kind !== 'interface'), generation: drift.seen.generation };
 }
 
 /** An interface that is gone has to come back by itself. */
@@ -246,12 +261,12 @@ function told(change: Change, by: readonly Culprit[]): Mended {
   return { kind: change.kind, name: change.name, text: inWords(change), ...(culprit === undefined ? {} : { by: culprit }) };
 }
 
-function knownOf({ generation, own, foreign }: Awaited<ReturnType<typeof findDrift>>['seen']): ObserveOptions['known'] {
+function knownOf({ generation, own, foreign }: Drift['seen']): ObserveOptions['known'] {
   return generation === undefined ? undefined : { generation, tables: own.tables, foreign };
 }
 
-/** Another one for every file that is renamed into its place. */
-async function markOf(path: string): Promise<string | undefined> {
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
+/** Of applied.json: another one for every file that is renamed into its place. Undefined: there is none. */
+async function currentMark({ directory }: Store): Promise<string | undefined> {
+  const found = await stat(join(directory, 'applied.json'), { bigint: true }).catch(() => undefined);
   return found === undefined ? undefined : `${found.ino} ${found.mtimeNs}`;
 }

@@ -148,7 +148,9 @@ it('an interface that is gone is said, and all else restored; without a record t
   });
   await withHost({ file: file('gone', 80) }, async (bed) => {
     await shell(bed, unnamed);
+    for (const fault of ['kill@7', 'kill@16']) assert.notEqual((await runUnit(bed, kept, early, fault)).status, 0, fault);
     const { status, stderr } = await runUnit(bed, kept, full);
+    assert.match(stderr, /warning repaired: /);
     assert.deepEqual([status, /interface-missing: .* the interface eth0, which this host does not have/.test(stderr)], [1, true], stderr);
     assert.equal(await pass(bed, 'web', 'db', '10.0.105.20', 80), true);
     assert.ok(!existsSync(join(kept.directory, 'weft.lock')), 'a restore writes no lock');
