@@ -3,7 +3,7 @@
  * new policy, and exactly those it does not allow are deleted. Others are left alone.
  */
 import { judge } from '../compile/judge.ts';
-import { domainsOf } from '../compile/domain-sets.ts';
+import { usedDomains } from '../compile/domain-sets.ts';
 import type { HostPolicy } from '../compile/policy-model.ts';
 import { deleteConnections, listConnections, type Connection } from '../kernel/conntrack.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -26,7 +26,7 @@ export async function cutConnections(kernel: Kernel, after: AppliedRecord | unde
     : new Map<string, string>();
   const policy = after && policyOf(after);
   const old = before && policyOf(before);
-  const { now, earlier } = namedPolicies(policy, old, policy && domainsOf(policy).length > 0 ? await readOpened(kernel) : []);
+  const { now, earlier } = namedPolicies(policy, old, policy && usedDomains(policy).length > 0 ? await readOpened(kernel) : []);
   const doomed = entries.filter((entry) => isTakenBack(entry, local, now, old, macs, earlier));
   if (doomed.length > 0) await deleteConnections(kernel, doomed);
   return doomed.length;

@@ -2,7 +2,7 @@
  * Domain names when connections are judged. A connection outlives the answer that opened it: its address leaves the name's set, the connection goes on. So it is not
  * enough to ask what the sets hold now; and a name that left the file takes its connections along, whatever its set held.
  */
-import { domainsOf } from '../compile/domain-sets.ts';
+import { usedDomains } from '../compile/domain-sets.ts';
 import type { HostPolicy } from '../compile/policy-model.ts';
 import type { OpenedAddress } from '../kernel/opened.ts';
 
@@ -16,28 +16,27 @@ export interface NamedPolicies {
   readonly earlier?: { readonly before: HostPolicy; readonly after: HostPolicy };
 }
 
+/** `opened`: what the kernel's sets hold now. */
 export function namedPolicies(
   after: HostPolicy | undefined,
   before: HostPolicy | undefined,
   opened: readonly OpenedAddress[],
 ): NamedPolicies {
   if (!after) return { now: undefined };
-  const bySet = Map.groupBy(opened, ({ set }) => set);
-  const held = new Map(
-    domainsOf(after).map(({ pattern, set4, set6 }) => {
-      const addresses = [set4, set6].flatMap((set) => (set === undefined ? [] : (bySet.get(set) ?? []))).map(({ address }) => address);
-      return [pattern, new Set(addresses)];
-    }),
-  );
-  const now = { ...after, opened: held };
-  const earlierNames = before ? domainsOf(before).map(({ pattern }) => pattern) : [];
-  if (!before || !earlierNames.some((name) => held.has(name))) return { now };
-  const stayed = new Map(earlierNames.flatMap((name) => (held.has(name) ? [[name, 'all'] as const] : [])));
+  const addresses = Map.groupBy(opened, ({ set }) => set.slice(0, -1));
+  const held = (set: string): ReadonlySet<string> => new Set(addresses.get(set)?.map(({ address }) => address));
+  const used = usedDomains(after);
+  const now = { ...after, opened: new Map(used.map(({ set }) => [set, held(set)])) };
+  const earlier = before ? usedDomains(before) : [];
+  const known = new Set(earlier.map(({ pattern }) => pattern));
+  const common = new Set(used.map(({ pattern }) => pattern).filter((pattern) => known.has(pattern)));
+  if (!before || common.size === 0) return { now };
+  const stayed = used.filter(({ pattern }) => common.has(pattern));
   return {
     now,
     earlier: {
-      before: { ...before, opened: new Map(earlierNames.map((name) => [name, held.get(name) ?? 'all'])) },
-      after: { ...after, opened: stayed },
+      before: { ...before, opened: new Map(earlier.map(({ pattern, set }) => [set, common.has(pattern) ? held(set) : 'all'])) },
+      after: { ...after, opened: new Map(stayed.map(({ set }) => [set, 'all'])) },
     },
   };
 }

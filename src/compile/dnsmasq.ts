@@ -7,6 +7,7 @@ import type { DnsmasqService, HostFacts } from '../hoststate/model.ts';
 import { parsePrefix } from '../net/ip.ts';
 import { hostsText, namedAddresses, outerLookingNames, reverseZones } from './names.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
+import { gatewaysOf, HOST_RESOLV_FILE, upstreamsOf } from './upstreams.ts';
 
 export interface DnsmasqOptions {
   /** The host's own resolver configuration, followed when it changes. Default `/etc/resolv.conf`. */
@@ -14,8 +15,6 @@ export interface DnsmasqOptions {
   /** By network: lines that send questions for some domains to the relay (relay.ts). */
   readonly relayed?: ReadonlyMap<string, readonly string[]>;
 }
-
-export const HOST_RESOLV_FILE = '/etc/resolv.conf';
 
 /** No answer is kept for longer, nor called valid for longer, in seconds: a day. What the relay has opened for it lasts as long. */
 export const LONGEST_TTL_SECONDS = 86_400;
@@ -146,12 +145,6 @@ function upstreamLines(fabric: Fabric, network: Network, options: DnsmasqOptions
   return [...upstream, 'dns-loop-detect', 'servers-file=@DIR@/dns-servers'];
 }
 
-/** The name servers the file has for a network; none: the host's own. */
-export function upstreamsOf(fabric: Fabric, network: Network): readonly string[] {
-  const own = new Set(fabric.networks.flatMap(gatewaysOf));
-  return network.dns.filter((address) => !own.has(address));
-}
-
 const relayLines = (network: Network, { relayed }: DnsmasqOptions): string =>
   (relayed?.get(network.name) ?? []).map((line) => `${line}\n`).join('');
 
@@ -237,10 +230,6 @@ function optionLines(fabric: Fabric, network: Network, nics: readonly Nic[]): st
 
 function usesGateway(nic: Nic): boolean {
   return nic.default && nic.dns.length === 0;
-}
-
-export function gatewaysOf(network: Network): string[] {
-  return [...(network.v4 ? [network.v4.gateway] : []), ...(network.v6 ? [network.v6.gateway] : [])];
 }
 
 function reverseZonesOf(network: Network): string[] {

@@ -1,39 +1,34 @@
 /**
- * The nftables sets of domain names: one for each name and family that a guest of this host may reach, filled by the relay from the answers of Weft's own
- * resolver. Named by the domain alone, so that what is in them stays over every change of rules that leaves the name.
+ * The nftables sets of domain names: one for each name, family and list of servers whose answers count, filled by the relay from those answers. Named by these alone, so
+ * that what is in a set stays over every change of rules that leaves the name.
  */
 import { hash } from 'node:crypto';
 import type { RelayDomain } from '../hoststate/model.ts';
-import type { Family } from '../net/ip.ts';
 import { sortedBy } from './local-nics.ts';
 import type { HostPolicy } from './policy-model.ts';
 
-/** `n_5c1b0d6a2f4`: sets are few, and forty bits keep names apart. */
-export const domainSet = (domain: string, family: Family): string => `n_${hash('sha1', domain, 'hex').slice(0, 10)}${family}`;
+/** `n_5c1b0d6a2f`, without the family's digit: names are few, and forty bits keep them apart. */
+export const domainSet = (domain: string, resolver: string): string => `n_${hash('sha1', `${domain} ${resolver}`, 'hex').slice(0, 10)}`;
 
-/** The domains that guests of this host may reach, with their sets. Sorted. */
-export function domainsOf(policy: HostPolicy): readonly RelayDomain[] {
-  const found = new Map<string, { pattern: string; set4?: string; set6?: string }>();
-  for (const { family, allow } of policy.endpoints.values()) {
-    for (const { peer } of allow.to) {
-      if (peer.kind !== 'domain') continue;
-      const known = found.get(peer.domain) ?? { pattern: peer.domain };
-      found.set(peer.domain, known);
-      known[family === 4 ? 'set4' : 'set6'] = domainSet(peer.domain, family);
-    }
-  }
-  return sortedBy([...found.values()], ({ pattern }) => pattern);
+/** A domain that guests of this host may reach, by the answers of one resolver. */
+export interface UsedDomain extends RelayDomain {
+  readonly set: string;
+  /** As in `resolverOf`. */
+  readonly resolver: string | undefined;
+  readonly guests: ReadonlySet<string>;
 }
 
-/** Names of guests with a domain among their destinations, and which. */
-export function domainsByGuest(policy: HostPolicy): ReadonlyMap<string, ReadonlySet<string>> {
-  const found = new Map<string, Set<string>>();
-  for (const { guest, allow } of policy.endpoints.values()) {
+/** Sorted by name. */
+export function usedDomains(policy: HostPolicy): readonly UsedDomain[] {
+  const found = new Map<string, UsedDomain & { set4?: string; set6?: string; guests: Set<string> }>();
+  for (const { family, guest, resolver, allow } of policy.endpoints.values()) {
     for (const { peer } of allow.to) {
       if (peer.kind !== 'domain') continue;
-      const own = found.get(guest) ?? new Set();
-      found.set(guest, own.add(peer.domain));
+      const known = found.get(peer.set) ?? { pattern: peer.domain, set: peer.set, resolver, guests: new Set<string>() };
+      found.set(peer.set, known);
+      known.guests.add(guest);
+      known[family === 4 ? 'set4' : 'set6'] = `${peer.set}${family}`;
     }
   }
-  return found;
+  return sortedBy([...found.values()], ({ pattern, set }) => `${pattern} ${set}`);
 }

@@ -203,7 +203,7 @@ function peerMatches(policy: HostPolicy, peer: Peer, address: string): boolean {
     case 'internet':
       return !covered(policy.notInternet, address);
     case 'domain': {
-      const opened = policy.opened?.get(peer.domain);
+      const opened = policy.opened?.get(peer.set);
       return (opened === 'all' || opened?.has(address) === true) && !covered(policy.notInternet, address);
     }
   }

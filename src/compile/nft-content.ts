@@ -9,7 +9,6 @@ import type { Family } from '../net/ip.ts';
 import { sortedBy } from './local-nics.ts';
 import { anyOf, daddr, has, is, isNot, jump, l4proto, payload, prefixExpr, rule, saddr, type TableParts, words } from './nft-words.ts';
 import type { Entry, Peer } from './policy-model.ts';
-import { domainSet } from './domain-sets.ts';
 import { normalPrefixes } from './prefixes.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
 
@@ -113,8 +112,8 @@ export class ContentChains {
     const left = side === 'source' ? saddr(this.family) : daddr(this.family);
     const all: NftStatement[][] = [];
     if (peers.some((peer) => peer.kind === 'internet')) all.push([isNot(left, `@not_internet${suffix}`)]);
-    for (const domain of new Set(peers.flatMap((peer) => (peer.kind === 'domain' ? [peer.domain] : [])))) {
-      all.push([isNot(left, `@not_internet${suffix}`), is(left, `@${this.opened(domain, type)}`)]);
+    for (const set of new Set(peers.flatMap((peer) => (peer.kind === 'domain' ? [`${peer.set}${suffix}`] : [])))) {
+      all.push([isNot(left, `@not_internet${suffix}`), is(left, `@${this.filledLater(set, type)}`)]);
     }
     const prefixes = normalPrefixes(peers.flatMap((peer) => (peer.kind === 'prefix' ? [peer.prefix] : [])));
     const addresses = new Set<string>();
@@ -127,8 +126,7 @@ export class ContentChains {
     return all;
   }
 
-  private opened(domain: string, type: string): string {
-    const name = domainSet(domain, this.family);
+  private filledLater(name: string, type: string): string {
     if (!this.made.has(name)) this.parts.filledLater(name, type);
     this.made.set(name, name);
     return name;

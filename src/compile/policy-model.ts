@@ -10,8 +10,8 @@ export type Peer =
   | { readonly kind: 'addresses'; readonly addresses: ReadonlySet<string> }
   | { readonly kind: 'prefix'; readonly prefix: string }
   | { readonly kind: 'any' }
-  /** What the name's set holds, as far as it is `internet`: a name opens nothing of the fabric's own. Destinations of `to` only. */
-  | { readonly kind: 'domain'; readonly domain: string }
+  /** What the name's set holds (`set` with the family's digit behind it), as far as it is `internet`: a name opens nothing of the fabric's own. In `to` only. */
+  | { readonly kind: 'domain'; readonly domain: string; readonly set: string }
   /** Every address that is in none of {@link HostPolicy.notInternet}. */
   | { readonly kind: 'internet' };
 
@@ -45,6 +45,8 @@ export interface Endpoint {
   /** EUI-64, of an IPv6 address at a port of its own. Behind another guest's port (`inside`) the link-local address is that guest's. */
   readonly linkLocal?: string;
   readonly logDropped: boolean;
+  /** Whose answers count for domain names: what its default NIC's network asks (`resolverOf`). Undefined: nobody's. */
+  readonly resolver: string | undefined;
   /** In the order of the rules. */
   readonly block: Readonly<Record<Direction, readonly Entry[]>>;
   readonly allow: Readonly<Record<Direction, readonly Entry[]>>;
@@ -100,7 +102,7 @@ export interface HostPolicy {
   readonly published: ReadonlyMap<string, readonly Publication[]>;
   /** EUI-64 link-local address to the v6 endpoint of the same NIC. */
   readonly linkLocals: ReadonlyMap<string, Endpoint>;
-  /** By domain name: what its sets hold now, or `all` addresses. Absent: nothing, as long as nobody has looked. */
+  /** By a domain's `set`: what it holds now, or `all` addresses. Absent: nothing, as long as nobody has looked. */
   readonly opened?: ReadonlyMap<string, ReadonlySet<string> | 'all'>;
   /** Something on this host goes to the log. */
   readonly logs: boolean;

@@ -8,8 +8,10 @@ import type { Family } from '../net/ip.ts';
 import { localNetworks, localNics, type LocalNic } from './local-nics.ts';
 import { GATEWAY_LINK_LOCAL } from './links.ts';
 import { LocalIndex } from './local-index.ts';
+import { domainSet } from './domain-sets.ts';
 import type { Direction, Endpoint, Entry, HostPolicy, Layer, Peer, PolicyNetwork, Publication } from './policy-model.ts';
 import { familyOf, isPrivate, normalPrefixes } from './prefixes.ts';
+import { resolverOf } from './upstreams.ts';
 
 /** Rule id of what a guest may do because of `egress: allow`. */
 export const EGRESS_ID = 'egress';
@@ -31,6 +33,7 @@ export function hostPolicy(
   nics: readonly LocalNic[] = localNics(fabric, hostName),
 ): HostPolicy {
   const networks = new Map(localNetworks(fabric, hostName).map((network) => [network.name, policyNetwork(network)]));
+  const resolvers = new Map(localNetworks(fabric, hostName).map((network) => [network.name, resolverOf(fabric, network)]));
   const drafts = new Map<string, Draft>();
   const linkLocals = new Map<string, Endpoint>();
   const addressesOf = new Map<string, string[]>();
@@ -40,6 +43,8 @@ export function hostPolicy(
     if (!network) continue;
     logs ||= guest.logDropped;
     const own: string[] = [];
+    const asked = guest.nics.find((one) => one.default)?.network;
+    const resolver = asked === undefined ? undefined : resolvers.get(asked);
     for (const address of [nic.v4, nic.v6]) {
       if (address === undefined) continue;
       const family = familyOf(address);
@@ -52,6 +57,7 @@ export function hostPolicy(
         mac: nic.mac,
         ...(family === 6 && ownPort ? { linkLocal } : {}),
         logDropped: guest.logDropped,
+        resolver,
         block: emptyLists(),
         allow: emptyLists(),
       };
@@ -130,6 +136,7 @@ interface Side {
   /** Addresses of guests on this host. Guests elsewhere are out of reach until there are links. */
   readonly guests: ReadonlySet<string>;
   readonly peers: readonly Peer[];
+  readonly domains: readonly string[];
   /** This host's own addresses, all of them. */
   readonly host: boolean;
 }
@@ -158,6 +165,12 @@ function expandForward(rule: Rule, family: Family, from: Side, to: Side, { index
       append(index.within(source, family), action, 'to', entry(rule, destination));
       append(index.within(destination, family), action, 'from', entry(rule, source));
     }
+  }
+  const senders = (): Draft[] => [...fromGuests, ...from.peers.flatMap((source) => index.within(source, family))];
+  const byResolver = to.domains.length === 0 ? [] : [...Map.groupBy(senders(), ({ resolver }) => resolver)];
+  for (const domain of to.domains) {
+    for (const [resolver = '', endpoints] of byResolver)
+      append(endpoints, action, 'to', entry(rule, { kind: 'domain', domain, set: domainSet(domain, resolver) }));
   }
 }
 
@@ -208,6 +221,7 @@ function ownAddresses(side: Side): Peer[] {
 function sideOf(parties: readonly Party[], family: Family, { fabric, hostName, addressesOf }: Expansion): Side {
   const guests = new Set<string>();
   const peers: Peer[] = [];
+  const domains: string[] = [];
   let host = false;
   for (const party of parties) {
     if (party.kind === 'guests') {
@@ -218,14 +232,14 @@ function sideOf(parties: readonly Party[], family: Family, { fabric, hostName, a
       if (familyOf(party.prefix) === family) peers.push({ kind: 'prefix', prefix: party.prefix });
     } else if (party.kind === 'any') peers.push(any);
     else if (party.kind === 'internet') peers.push(internet);
-    else if (party.kind === 'domain') peers.push({ kind: 'domain', domain: party.domain });
+    else if (party.kind === 'domain') domains.push(party.domain);
     else if (party.kind === 'host' || party.host === hostName) host = true;
     else {
       const addresses = (fabric.hosts.find((other) => other.name === party.host)?.addresses ?? []).filter((a) => familyOf(a) === family);
       if (addresses.length > 0) peers.push({ kind: 'addresses', addresses: new Set(addresses) });
     }
   }
-  return { guests, peers, host };
+  return { guests, peers, domains, host };
 }
 
 function entry(rule: Rule, peer: Peer): Entry {

@@ -5,10 +5,11 @@
 import { hash } from 'node:crypto';
 import type { Fabric, Network } from '../fabric/model.ts';
 import type { RelayListener, RelayService, RelayUpstream } from '../hoststate/model.ts';
-import { domainsByGuest, domainsOf } from './domain-sets.ts';
-import { gatewaysOf, HOST_RESOLV_FILE, LONGEST_TTL_SECONDS, upstreamsOf } from './dnsmasq.ts';
+import { LONGEST_TTL_SECONDS } from './dnsmasq.ts';
+import { usedDomains, type UsedDomain } from './domain-sets.ts';
 import type { HostPolicy } from './policy-model.ts';
 import { WEFT_RELAY_PORT } from './ports.ts';
+import { gatewaysOf, HOST_RESOLV_FILE, resolverOf, upstreamsOf } from './upstreams.ts';
 
 /** A program that connects a little after its name server's answer has run out still reaches what it was told. */
 const GRACE_SECONDS = 60;
@@ -21,46 +22,31 @@ export interface CompiledRelay {
 }
 
 export function compileRelay(fabric: Fabric, hostName: string, policy: HostPolicy): CompiledRelay {
-  const domains = domainsOf(policy);
+  const used = usedDomains(policy);
   const servers = new Map<string, readonly string[]>();
   const listeners = new Map<string, RelayListener>();
-  const wanted = namesByNetwork(fabric, policy);
-  for (const network of fabric.networks.filter((one) => one.host === hostName && one.kind === 'nat')) {
-    const names = wanted.get(network.name);
-    if (names === undefined) continue;
-    const { address, port } = listenerFor(upstreamOf(fabric, network), listeners);
+  if (used.length === 0) return { service: undefined, servers };
+  const networksOf = new Map(fabric.guests.map(({ name, nics }) => [name, nics.map(({ network }) => network)]));
+  for (const network of fabric.networks.filter((one) => one.host === hostName)) {
+    const resolver = resolverOf(fabric, network);
+    if (resolver === undefined) continue;
+    const known = used.filter((domain) => domain.resolver === resolver);
+    const isHere = ({ guests }: UsedDomain): boolean => [...guests].some((guest) => networksOf.get(guest)?.includes(network.name));
+    // dnsmasq takes a name with all below it: `*.example.org` is asked for as example.org.
+    const names = new Set(known.filter(isHere).map(({ pattern }) => pattern.replace(/^\*\./, '')));
+    if (names.size === 0) continue;
+    const { address, port } = listenerFor(resolver, upstreamOf(fabric, network), known, listeners);
     servers.set(
       network.name,
       [...names].sort().map((name) => `server=/${name}/${address}#${port}`),
     );
   }
-  if (listeners.size === 0) return { service: undefined, servers };
   const config = {
-    domains,
     listeners: [...listeners.values()].sort((a, b) => (a.address < b.address ? -1 : 1)),
     graceSeconds: GRACE_SECONDS,
     longestSeconds: LONGEST_TTL_SECONDS,
   };
-  return { service: { kind: 'relay', name: 'relay', config }, servers };
-}
-
-/**
- * Network to the names its resolver passes on; of `*.example.org` that is example.org, since dnsmasq takes a name with all below it. A guest asks any of its networks'
- * gateways.
- */
-function namesByNetwork(fabric: Fabric, policy: HostPolicy): ReadonlyMap<string, ReadonlySet<string>> {
-  const byGuest = domainsByGuest(policy);
-  const found = new Map<string, Set<string>>();
-  for (const { name, nics } of fabric.guests) {
-    const domains = byGuest.get(name);
-    if (domains === undefined) continue;
-    for (const { network } of nics) {
-      const names = found.get(network) ?? new Set();
-      found.set(network, names);
-      for (const domain of domains) names.add(domain.replace(/^\*\./, ''));
-    }
-  }
-  return found;
+  return { service: listeners.size === 0 ? undefined : { kind: 'relay', name: 'relay', config }, servers };
 }
 
 function upstreamOf(fabric: Fabric, network: Network): RelayUpstream {
@@ -71,17 +57,26 @@ function upstreamOf(fabric: Fabric, network: Network): RelayUpstream {
 }
 
 /** Networks that ask the same servers share a listener. Its address is made of them, so that others coming and going do not move it. */
-function listenerFor(upstream: RelayUpstream, listeners: Map<string, RelayListener>): RelayListener {
-  const key = JSON.stringify(upstream);
-  const known = listeners.get(key);
+function listenerFor(
+  resolver: string,
+  upstream: RelayUpstream,
+  used: readonly UsedDomain[],
+  listeners: Map<string, RelayListener>,
+): RelayListener {
+  const known = listeners.get(resolver);
   if (known) return known;
+  const domains = used.map(({ pattern, set4, set6 }) => ({
+    pattern,
+    ...(set4 === undefined ? {} : { set4 }),
+    ...(set6 === undefined ? {} : { set6 }),
+  }));
   const taken = new Set([...listeners.values()].map(({ address }) => address));
   for (let round = 0; ; round++) {
-    const [third = 0, fourth = 0] = hash('sha1', `${round} ${key}`, 'buffer');
+    const [third = 0, fourth = 0] = hash('sha1', `${round} ${resolver}`, 'buffer');
     const address = `127.87.${third}.${1 + (fourth % 254)}`;
     if (taken.has(address)) continue;
-    const listener = { address, port: WEFT_RELAY_PORT, upstream };
-    listeners.set(key, listener);
+    const listener = { address, port: WEFT_RELAY_PORT, upstream, domains };
+    listeners.set(resolver, listener);
     return listener;
   }
 }

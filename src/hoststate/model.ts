@@ -157,7 +157,6 @@ export interface RelayService {
 }
 
 export interface RelayConfig {
-  readonly domains: readonly RelayDomain[];
   /** Where networks ask, one for each list of name servers that networks have. */
   readonly listeners: readonly RelayListener[];
   /** An address stays open for so many seconds longer than the answer that named it is valid. */
@@ -179,6 +178,8 @@ export interface RelayListener {
   readonly address: string;
   readonly port: number;
   readonly upstream: RelayUpstream;
+  /** What answers from there open. */
+  readonly domains: readonly RelayDomain[];
 }
 
 /** `follow`: the name servers of a resolv.conf, as it is at each question, but none of `except` (Weft's own gateways). */

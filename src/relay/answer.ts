@@ -2,7 +2,7 @@
  * One question from beginning to end: asked of the name servers, its addresses opened, then answered; in this order, so that no guest is told an address before it
  * can connect there.
  */
-import type { RelayConfig, RelayListener } from '../hoststate/model.ts';
+import type { RelayConfig, RelayUpstream } from '../hoststate/model.ts';
 import type { OpenedAddress } from '../kernel/opened.ts';
 import { canonicalIp } from '../net/ip.ts';
 import type { Matcher } from './matching.ts';
@@ -11,7 +11,8 @@ import type { Openings } from './openings.ts';
 import { ask, serversOf, type Transport } from './upstream.ts';
 
 export interface Relay {
-  readonly config: RelayConfig;
+  readonly config: Pick<RelayConfig, 'graceSeconds' | 'longestSeconds'>;
+  readonly upstream: RelayUpstream;
   readonly matching: Matcher;
   readonly openings: Openings;
   /** What a person should know of, one line each. */
@@ -19,10 +20,10 @@ export interface Relay {
 }
 
 /** Undefined for what is no question: nobody is owed an answer. */
-export async function answerTo(query: Buffer, listener: RelayListener, transport: Transport, relay: Relay): Promise<Buffer | undefined> {
+export async function answerTo(query: Buffer, transport: Transport, relay: Relay): Promise<Buffer | undefined> {
   const question = readQuestion(query);
   if (!question) return undefined;
-  const answer = await ask(query, question, serversOf(listener.upstream), transport);
+  const answer = await ask(query, question, serversOf(relay.upstream), transport);
   const read = answer && readAnswer(answer, question);
   if (answer === undefined || !read) return failureFor(query, question);
   const found = follow(read, question.name);

@@ -1,12 +1,11 @@
-/** Where the networks' resolvers ask: one UDP and one TCP socket for each listener. */
+/** Where the networks' resolvers ask: one UDP and one TCP socket at each address. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import type { RelayListener } from '../hoststate/model.ts';
 import { frame, messagesOf } from './stream.ts';
 import type { Transport } from './upstream.ts';
 
-export type Respond = (query: Buffer, listener: RelayListener, transport: Transport) => Promise<Buffer | undefined>;
+export type Respond = (query: Buffer, transport: Transport) => Promise<Buffer | undefined>;
 
 /** Questions that wait at a time; more are not heard. dnsmasq itself has at most 150 under way (`dns-forward-max`). */
 const AT_ONCE = 1000;
@@ -14,14 +13,13 @@ const CONNECTIONS = 200;
 const IDLE_MS = 10_000;
 
 /** Resolves, once both sockets are bound, to a function that closes them. Throws when the address is taken. */
-export async function listen(listener: RelayListener, respond: Respond): Promise<() => void> {
-  const { address, port } = listener;
+export async function listen(address: string, port: number, respond: Respond): Promise<() => void> {
   let waiting = 0;
   const answer = async (query: Buffer, transport: Transport, reply: (answer: Buffer) => void): Promise<void> => {
     if (waiting >= AT_ONCE) return;
     waiting++;
     try {
-      const given = await respond(query, listener, transport);
+      const given = await respond(query, transport);
       if (given) reply(given);
     } finally {
       waiting--;

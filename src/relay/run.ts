@@ -3,15 +3,14 @@
  * the rules do not resolve on the networks concerned, and nothing more opens.
  */
 import { readFileSync } from 'node:fs';
-import { isDeepStrictEqual } from 'node:util';
 import type { RelayConfig, RelayListener } from '../hoststate/model.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { readOpened, writeOpened } from '../kernel/opened.ts';
 import { relayMark, relayMarkPath } from '../kernel/relay.ts';
 import { writeWhole } from '../kernel/service-files.ts';
-import { answerTo } from './answer.ts';
+import { answerTo, type Relay } from './answer.ts';
 import { listen } from './listen.ts';
-import { matcherOf, type Matcher } from './matching.ts';
+import { matcherOf } from './matching.ts';
 import { Openings } from './openings.ts';
 
 /** What goes wrong again and again is told so often, in milliseconds. */
@@ -36,8 +35,10 @@ class RunningRelay {
   private readonly configFile: string;
   private readonly log: (line: string) => void;
   private readonly openings: Openings;
-  private listening: { readonly listener: RelayListener; readonly close: () => void }[] = [];
-  private current: { readonly config: RelayConfig; readonly matching: Matcher } | undefined;
+  /** By `ADDRESS PORT`: how to stop listening there. */
+  private readonly listening = new Map<string, () => void>();
+  /** By `ADDRESS PORT`: how to answer there; undefined until the first configuration is read. */
+  private answering: ReadonlyMap<string, Relay> | undefined;
 
   constructor(kernel: Kernel, configFile: string, log: (line: string) => void) {
     this.kernel = kernel;
@@ -51,33 +52,45 @@ class RunningRelay {
     // Written by kernel/relay.ts.
     const config = JSON.parse(text) as RelayConfig;
     // Rounded down by nft: a second more is at most a second too long in here, and never shortens what is there.
-    if (!this.current) this.openings.remember((await readOpened(this.kernel)).map((one) => ({ ...one, seconds: one.seconds + 1 })));
-    const sets = new Set(config.domains.flatMap(({ set4, set6 }) => [set4, set6].filter((set) => set !== undefined)));
+    if (!this.answering) this.openings.remember((await readOpened(this.kernel)).map((one) => ({ ...one, seconds: one.seconds + 1 })));
+    const domains = config.listeners.flatMap((listener) => listener.domains);
+    const sets = new Set(domains.flatMap(({ set4, set6 }) => [set4, set6].filter((set) => set !== undefined)));
     const problem = await this.openings.refill(sets);
     if (problem !== undefined) this.log(`What was open cannot be opened again: ${problem}`);
-    this.current = { config, matching: matcherOf(config.domains) };
+    this.answering = new Map(
+      config.listeners.map((listener) => [
+        placeOf(listener),
+        { config, upstream: listener.upstream, matching: matcherOf(listener.domains), openings: this.openings, log: this.log },
+      ]),
+    );
     await this.listenAt(config.listeners);
     writeWhole(relayMarkPath(this.configFile), `${relayMark(text)}\n`);
   }
 
   close(): void {
-    for (const { close } of this.listening) close();
+    for (const close of this.listening.values()) close();
   }
 
   private async listenAt(wanted: readonly RelayListener[]): Promise<void> {
-    const stays = this.listening.filter(({ listener }) => wanted.some((one) => isDeepStrictEqual(one, listener)));
-    for (const old of this.listening) if (!stays.includes(old)) old.close();
-    this.listening = stays;
+    const places = new Set(wanted.map(placeOf));
+    for (const [place, close] of this.listening) {
+      if (places.has(place)) continue;
+      close();
+      this.listening.delete(place);
+    }
     for (const listener of wanted) {
-      if (stays.some((one) => isDeepStrictEqual(one.listener, listener))) continue;
-      const close = await listen(listener, async (query, at, transport) => {
-        if (!this.current) return undefined;
-        return answerTo(query, at, transport, { ...this.current, openings: this.openings, log: this.log });
+      const place = placeOf(listener);
+      if (this.listening.has(place)) continue;
+      const close = await listen(listener.address, listener.port, async (query, transport) => {
+        const relay = this.answering?.get(place);
+        return relay && answerTo(query, transport, relay);
       });
-      this.listening.push({ listener, close });
+      this.listening.set(place, close);
     }
   }
 }
+
+const placeOf = ({ address, port }: RelayListener): string => `${address} ${port}`;
 
 /** Says each thing at most every ten seconds, with the time before it. */
 function seldom(log: (line: string) => void): (line: string) => void {

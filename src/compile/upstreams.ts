@@ -1,0 +1,25 @@
+/** Whom the resolvers of Weft's networks ask. */
+import type { Fabric, Network } from '../fabric/model.ts';
+
+/** Followed when it changes. */
+export const HOST_RESOLV_FILE = '/etc/resolv.conf';
+
+/** The name servers the file has for a network; none: the host's own. */
+export function upstreamsOf(fabric: Fabric, network: Network): readonly string[] {
+  const own = new Set(fabric.networks.flatMap(gatewaysOf));
+  return network.dns.filter((address) => !own.has(address));
+}
+
+/**
+ * One text for all networks that ask the same servers: `host`, or the servers. Only their answers count for the guests there: whoever answers the questions of another
+ * network decides nothing here. Undefined for a network that asks nobody.
+ */
+export function resolverOf(fabric: Fabric, network: Network): string | undefined {
+  if (network.kind !== 'nat') return undefined;
+  const servers = upstreamsOf(fabric, network);
+  return servers.length === 0 ? 'host' : servers.join(',');
+}
+
+export function gatewaysOf(network: Network): string[] {
+  return [...(network.v4 ? [network.v4.gateway] : []), ...(network.v6 ? [network.v6.gateway] : [])];
+}
