@@ -6,6 +6,8 @@ import { hostPolicy } from '../compile/policy.ts';
 import type { HostPolicy } from '../compile/policy-model.ts';
 import type { Connection } from '../kernel/conntrack.ts';
 import { isTakenBack } from './connections.ts';
+import { namedPolicies } from './opened.ts';
+import { usedDomains } from '../compile/domain-sets.ts';
 
 function policy(rules: string, guests = 'web: { network: internal, address: 10.0.105.10 }'): HostPolicy {
   const { fabric, host } = fabricOf(`
@@ -113,5 +115,52 @@ describe('of guests that leave', () => {
     assert.equal(isTakenBack(tcp('10.0.105.10', '198.51.100.7', 443), local, gone, allowed), true);
     assert.equal(isTakenBack(tcp('10.0.105.10', '198.51.100.7', 443), local, undefined, allowed), true);
     assert.equal(isTakenBack(tcp('10.0.105.10', '198.51.100.7', 443), local, undefined, undefined), false);
+  });
+});
+
+describe('by domain name', () => {
+  const rules = (...allow: readonly string[]): HostPolicy => {
+    const guests =
+      'web: { network: internal, address: 10.0.105.10, egress: deny }\n  two: { network: internal, address: 10.0.105.11, egress: deny }';
+    return policy(`allow: [${allow.map((rule) => `"${rule}"`).join(', ')}]`, guests);
+  };
+  const a = 'web -> a.example.org tcp/443';
+  const b = 'web -> b.example.org tcp/443';
+  const flow = tcp('10.0.105.10', '198.51.100.1', 443);
+  /** `open`: the name whose set holds the flow's destination now. */
+  const goes = (now: HostPolicy, before: HostPolicy, open?: string): boolean => {
+    const opened = [...usedDomains(now), ...usedDomains(before)].flatMap(({ pattern, set4 }) =>
+      pattern === open && set4 !== undefined ? [{ set: set4, address: '198.51.100.1', seconds: 9 }] : [],
+    );
+    const named = namedPolicies(now, before, opened);
+    return isTakenBack(flow, local, named.now, before, new Map(), named.earlier);
+  };
+  it('stays while the name is in the rules of its guest, open or over', () => {
+    assert.equal(goes(rules(a), rules(a), 'a.example.org'), false);
+    assert.equal(goes(rules(a), rules(a)), false);
+    assert.equal(goes(rules(a), rules(a, 'two -> a.example.org tcp/443')), false);
+  });
+  it('goes with the name, or when another guest or port is all that is left of it', () => {
+    assert.equal(goes(rules(), rules(a)), true);
+    assert.equal(goes(rules('two -> a.example.org tcp/443'), rules(a, 'two -> a.example.org tcp/443'), 'a.example.org'), true);
+    assert.equal(goes(rules('web -> a.example.org tcp/80'), rules(a), 'a.example.org'), true);
+  });
+  it('goes when a name that left may have opened it, though another one stays', () => {
+    assert.equal(goes(rules(b), rules(a, b)), true);
+    assert.equal(goes(rules(b), rules(a, b), 'b.example.org'), false);
+    assert.equal(goes(rules(b), rules(a)), true);
+  });
+  it('goes when another rule had allowed it, and the name has not opened it now', () => {
+    assert.equal(goes(rules(a), rules(a, 'web -> 198.51.100.0/24')), true);
+    assert.equal(goes(rules(a), rules(a, 'web -> 198.51.100.0/24'), 'a.example.org'), false);
+  });
+  it('never stays at an address of the fabric', () => {
+    const inside = tcp('10.0.105.10', '10.0.105.20', 443);
+    const named = namedPolicies(
+      rules(a),
+      rules(a),
+      usedDomains(rules(a)).map(({ set4 = '' }) => ({ set: set4, address: '10.0.105.20', seconds: 9 })),
+    );
+    assert.equal(isTakenBack(inside, local, named.now, rules(a), new Map(), named.earlier), true);
   });
 });

@@ -24,7 +24,9 @@ const party = (prefix: fc.Arbitrary<string>): fc.Arbitrary<PartyExpr> =>
     fc.tuple(name, name).map(([text, nic]) => ({ kind: 'name' as const, name: text, nic, offset: 0 })),
     fc.tuple(labelPart, labelPart).map(([key, value]) => ({ kind: 'label' as const, key, value, offset: 0 })),
     prefix.map((text) => ({ kind: 'prefix' as const, prefix: text, offset: 0 })),
-    fc.constantFrom('example.co.uk', '*.example.org', 'a.b.c').map((domain) => ({ kind: 'domain' as const, domain, offset: 0 })),
+    fc
+      .constantFrom('example.co.uk', '*.example.org', 'a.b.c', 'example.org')
+      .map((domain) => ({ kind: 'domain' as const, domain, offset: 0 })),
     fc.constantFrom('host' as const, 'any' as const, 'internet' as const).map((kind) => ({ kind, offset: 0 })),
   );
 const port = fc.integer({ min: 1, max: 65535 });
@@ -152,6 +154,27 @@ test('the edges of ports and ranges', () => {
 test('a name with one dot is a NIC of a guest, with more dots a domain', () => {
   assert.deepEqual(bare(parsed('web.internal -> a.b.c').from), [{ kind: 'name', name: 'web', nic: 'internal' }]);
   assert.deepEqual(bare(parsed('web -> a.b.c').to), [{ kind: 'domain', domain: 'a.b.c' }]);
+});
+
+test('a dot at the end makes two words a domain name, and is kept only where it does', () => {
+  const flow = parsed('web -> Example.ORG., www.example.org., 1and1.com');
+  assert.deepEqual(bare(flow.to), [
+    { kind: 'domain', domain: 'example.org' },
+    { kind: 'domain', domain: 'www.example.org' },
+    { kind: 'domain', domain: '1and1.com' },
+  ]);
+  assert.equal(flow.text, 'web -> example.org.,www.example.org,1and1.com');
+});
+
+test('a domain name with other letters is told in the form that DNS has', () => {
+  const said: string[] = [];
+  assert.equal(
+    parseFlow('web -> bücher.example', ({ code, message }) => said.push(`${code}: ${message}`)),
+    undefined,
+  );
+  assert.deepEqual(said, [
+    'bad-domain: `bücher.example` has letters that are not ASCII; write the domain name as DNS has it: `xn--bcher-kva.example`.',
+  ]);
 });
 
 test('places count from the start of the text', () => {

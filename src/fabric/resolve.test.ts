@@ -74,3 +74,15 @@ test('a party without NICs is a warning, and no reason to stop', () => {
   );
   assert.equal(resolve('off -> db').said.length, 1, 'the second question is answered like the first');
 });
+
+test('two words with a dot are a domain name where no guest, network or host is meant', () => {
+  const { sides, said } = resolve('web -> Example.Org, db.m, web.n., *.Example.org');
+  assert.deepEqual(said, []);
+  assert.deepEqual(
+    sides?.to.map((party) => (party.kind === 'domain' ? party.domain : party.kind)),
+    ['example.org', 'guests', 'web.n', '*.example.org'],
+  );
+  assert.match(resolve('web -> wbe.n').said[0]?.message ?? '', /^`wbe` is not a guest, .* did you mean `Web`\?$/);
+  assert.match(resolve('web -> db.org').said[0]?.message ?? '', /the domain name is written `db\.org\.`/);
+  assert.match(resolve('web -> m.org').said[0]?.message ?? '', /the domain name is written `m\.org\.`/);
+});

@@ -158,3 +158,24 @@ it('everything comes and goes in this order', () => {
     'remove N namespace',
   ]);
 });
+
+describe('domain names', () => {
+  const named = (rules: string): HostState => stateOf(`${file}allow: [${rules}]\n`);
+  const one = named('"web -> a.example.org"');
+  const services = (plan: Plan): string[] => titles(plan).filter((title) => /^(start|reload|stop) /.test(title));
+
+  it('are known to the relay before a resolver asks it', () => {
+    assert.deepEqual(services(planChanges(base, one)), ['start relay', 'reload dnsmasq-internal']);
+    assert.deepEqual(services(planChanges(one, named('"web -> b.example.org"'))), ['reload relay', 'reload dnsmasq-internal']);
+    assert.deepEqual(services(planChanges(one, base)), ['stop relay', 'reload dnsmasq-internal']);
+  });
+
+  it('of sets that are made anew are opened again', () => {
+    assert.deepEqual(services(planChanges({ ...one, tables: [] }, one)), ['reload relay']);
+    assert.deepEqual(services(planChanges(one, named('"web -> a.example.org", "web -> vm"'))), []);
+  });
+
+  it('taken back, are looked for among the connections', () => {
+    assert.equal(planChanges(one, base).narrowing, true);
+  });
+});

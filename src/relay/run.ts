@@ -13,8 +13,9 @@ import { listen } from './listen.ts';
 import { matcherOf } from './matching.ts';
 import { Openings } from './openings.ts';
 
-/** What goes wrong again and again is told so often, in milliseconds. */
+/** What goes wrong again and again is told so often, in milliseconds, and so many times: the log lies in memory. */
 const TOLD_EVERY_MS = 10_000;
+const TOLD_AT_MOST = 2000;
 
 /** Resolves on SIGTERM. Throws when it cannot begin: an address is taken, the configuration is not there. */
 export async function runRelay(kernel: Kernel, configFile: string, log: (line: string) => void): Promise<void> {
@@ -92,11 +93,12 @@ class RunningRelay {
 
 const placeOf = ({ address, port }: RelayListener): string => `${address} ${port}`;
 
-/** Says each thing at most every ten seconds, with the time before it. */
+/** Says no more than one thing in ten seconds, with the time before it. */
 function seldom(log: (line: string) => void): (line: string) => void {
   let last = -Infinity;
+  let told = 0;
   return (line) => {
-    if (performance.now() - last < TOLD_EVERY_MS) return;
+    if (performance.now() - last < TOLD_EVERY_MS || ++told > TOLD_AT_MOST) return;
     last = performance.now();
     log(`${new Date().toISOString()} ${line}`);
   };

@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { connect, isIP } from 'node:net';
 import type { RelayUpstream } from '../hoststate/model.ts';
+import { canonicalIp } from '../net/ip.ts';
 import { isFailure, readAnswer, type Question } from './message.ts';
 import { frame, messagesOf } from './stream.ts';
 
@@ -23,7 +24,8 @@ export function serversOf(upstream: RelayUpstream): readonly string[] {
     // As without any server.
   }
   const servers = [...text.matchAll(/^[ \t]*nameserver[ \t]+([^\s#;]+)/gm)].flatMap(([, server]) => server ?? []);
-  return servers.filter((server) => isIP(server) !== 0 && !upstream.except.includes(server.toLowerCase()));
+  // A link-local one has its interface behind it, `fe80::1%eth0`, and is none of ours.
+  return servers.filter((server) => isIP(server) !== 0 && !upstream.except.includes(canonicalIp(server) ?? ''));
 }
 
 /** The first answer that is one; a failure only when no server gives better. Undefined when nobody answers. */
