@@ -30,7 +30,7 @@ const bufferOfNode: Plugin = {
 const started = new Date();
 const result = await build({
   absWorkingDir: root,
-  entryPoints: { main: 'src/cli/main.ts' },
+  entryPoints: { main: 'src/cli/main.ts', relay: 'src/relay/main.ts' },
   outdir: 'dist',
   bundle: true,
   splitting: true,
@@ -50,7 +50,7 @@ if (result === undefined) process.exit(1);
 
 await mkdir(dist, { recursive: true });
 const current = new Set<string>();
-const isEntry = (path: string): boolean => basename(path) === 'main.js';
+const isEntry = (path: string): boolean => ['main.js', 'relay.js'].includes(basename(path));
 for (const file of result.outputFiles.toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)))) {
   current.add(basename(file.path));
   await place(file.path, file.contents);

@@ -29,7 +29,6 @@ import { register as registerRollback } from './commands/rollback.ts';
 import { register as registerShow } from './commands/show.ts';
 import { register as registerStatus } from './commands/status.ts';
 import { register as registerVersion } from './commands/version.ts';
-import { register as registerRelay } from './commands/relay.ts';
 import { register as registerWatch } from './commands/watch.ts';
 import { register as registerWatchdog } from './commands/watchdog.ts';
 
@@ -55,7 +54,6 @@ const commands: readonly Register[] = [
   registerLogs,
   registerCapture,
   registerVersion,
-  registerRelay,
   registerWatchdog,
 ];
 

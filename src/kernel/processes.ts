@@ -30,6 +30,9 @@ function startTime(pid: number): string | undefined {
   return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
 }
 
+/** True while a process started here goes on, also in the moment in which it becomes another program and has no command line. */
+export const isAlive = (pid: number): boolean => startTime(pid) !== undefined;
+
 /** As {@link identify}, for the number in a pid file. */
 export function identifyByFile(pidFile: string, argument: string): ProcessIdentity | undefined {
   try {

@@ -1,17 +1,17 @@
 /**
- * Starts and reloads the relay (`src/relay/`), which is Weft itself in another role. It says what it has read by writing it down, so that no resolver sends it a
+ * Starts and reloads the relay (`src/relay/`), a program of Weft's own. It says what it has read by writing it down, so that no resolver sends it a
  * question before it knows the name.
  */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import type { RelayService } from '../hoststate/model.ts';
 import type { Kernel } from './kernel.ts';
-import { identify, signal, until } from './processes.ts';
+import { identify, isAlive, signal, until } from './processes.ts';
 import type { ProcessIdentity } from './processes.ts';
 import { configPath, makeDirectory, pidPath, readIfThere, serviceDir, writeWhole } from './service-files.ts';
 import type { ServiceDirs } from './service-files.ts';
-import { rmSync } from 'node:fs';
 
 /** Its configuration as the file that it reads. */
 export const relayText = (service: RelayService): string => `${JSON.stringify(service.config, undefined, 2)}\n`;
@@ -20,13 +20,14 @@ export const relayText = (service: RelayService): string => `${JSON.stringify(se
 export const relayMarkPath = (configFile: string): string => `${configFile}.loaded`;
 export const relayMark = (text: string): string => createHash('sha256').update(text).digest('hex');
 
+/** Beside the sources as they are, or in the bundle. */
+const program = join(import.meta.dirname, basename(import.meta.dirname) === 'dist' ? 'relay.js' : '../relay/main.ts');
+
 /** A loaded machine takes seconds to start a process. */
 const PATIENCE_MS = 20_000;
 
 /** Resolves when it listens and has put what was open before into its sets. Throws WeftError with its own words. */
 export async function startRelay(kernel: Kernel, service: RelayService, dirs: ServiceDirs): Promise<ProcessIdentity> {
-  const program = process.argv[1];
-  if (program === undefined) throw new Error('Weft does not know its own program');
   const config = configPath(dirs, service.name);
   const logFile = join(serviceDir(dirs, service.name), 'log');
   makeDirectory(serviceDir(dirs, service.name));
@@ -34,12 +35,12 @@ export async function startRelay(kernel: Kernel, service: RelayService, dirs: Se
   writeWhole(config, relayText(service));
   // It reads packets of strangers: of root's powers it keeps those to change rules and to read files, and gets no other.
   const limits = ['--bounding-set', '-all,+net_admin,+dac_read_search', '--inh-caps', '-all', '--no-new-privs', '--'];
-  const args = [...limits, process.execPath, ...process.execArgv, program, 'relay', config];
-  const pid = await kernel.startDetached('setpriv', args, { logFile, env: { WEFT_FAULT: '' } });
+  const args = [...limits, process.execPath, program, config];
+  const pid = await kernel.startDetached('setpriv', args, { logFile });
   writeWhole(pidPath(dirs, service.name), `${pid}\n`);
-  let identity: ProcessIdentity | undefined;
-  const ready = await until(() => (identity = identify(pid, config)) === undefined || hasRead(service, config), PATIENCE_MS);
-  if (ready && identity !== undefined) return identity;
+  await until(() => !isAlive(pid) || hasRead(service, config), PATIENCE_MS);
+  const identity = identify(pid, config);
+  if (identity !== undefined && hasRead(service, config)) return identity;
   const said = readIfThere(logFile)?.trim().split('\n').at(-1);
   const message = `The relay that opens domain names does not start: ${said || 'it said nothing'}`;
   throw new WeftError(2, [{ code: 'program-failed', severity: 'error', message }]);

@@ -51,6 +51,7 @@ allow:
   - internet -> vm1.internal tcp/443
   - other -> internet tcp/80
   - other -> 9.9.9.9 udp/53
+  - other -> updates.example.org tcp/443
   - host -> other icmp
   - vault -> host tcp/3128
   - role=db -> web any

@@ -40,8 +40,8 @@ export interface Rehearsal {
   /** Pairs the rules speak of; guests of the host and how many took part. */
   readonly possible: number;
   readonly guests: { readonly total: number; readonly taken: number };
-  /** Rules of the file, and how many of them were tried with at least one pair. */
-  readonly rules: { readonly total: number; readonly tried: number };
+  /** Rules of the file, how many of them were tried with at least one pair, and how many could not be because nobody answers for their domain names here. */
+  readonly rules: { readonly total: number; readonly tried: number; readonly byName: number };
 }
 
 /** A second look at what surprised is given this long: a busy machine must not look like a dropped packet. */
@@ -91,7 +91,11 @@ export async function rehearse(
       expectations,
       possible,
       guests: { total: places.total, taken: places.taken },
-      rules: { total: rules, tried: rulesTried },
+      rules: {
+        total: rules,
+        tried: rulesTried,
+        byName: plan.fabric.allow.filter(({ to }) => to.every(({ kind }) => kind === 'domain')).length,
+      },
     };
   } finally {
     await prober.close();

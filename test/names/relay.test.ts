@@ -68,7 +68,7 @@ function relayOf(servers: readonly string[]): Relay {
 const said = (answer: Buffer | undefined): string => {
   assert.ok(answer);
   const packet = dnsPacket.decode(answer);
-  const records = (packet.answers ?? []).map((record) => ('data' in record ? String(record.data) : record.type));
+  const records = (packet.answers ?? []).map((record) => (record.type === 'A' ? record.data : record.type));
   return (packet.flags ?? 0) % 16 === 0 ? records.join(' ') : `failure ${(packet.flags ?? 0) % 16}`;
 };
 const open = async (set: string): Promise<string[]> =>

@@ -95,7 +95,14 @@ function document({ ok, cases, expectations, possible, guests, rules }: Rehearsa
       ...(one.result.seenSource === undefined ? {} : { seenAs: one.result.seenSource }),
     })),
     expectations,
-    extent: { pairs: possible, rules: rules.total, rulesTried: rules.tried, guests: guests.total, guestsTried: guests.taken },
+    extent: {
+      pairs: possible,
+      rules: rules.total,
+      rulesTried: rules.tried,
+      rulesByName: rules.byName,
+      guests: guests.total,
+      guestsTried: guests.taken,
+    },
   };
 }
 
@@ -136,7 +143,8 @@ function summary({ cases, expectations, guests, rules }: Rehearsal, ms: number):
       ? `${cases.length} connections tried, all as the file says`
       : `${wrong} of ${cases.length} connections went against the file`;
   const expected = expectations.length === 0 ? '' : `; ${held} of ${expectations.length} expectations hold`;
-  const some = rules.tried < rules.total ? `; ${rules.tried} of ${rules.total} rules tried` : '';
+  const byName = rules.byName > 0 ? ` (${rules.byName} with domain names left out: nobody answers for them here)` : '';
+  const some = rules.tried < rules.total ? `; ${rules.tried} of ${rules.total} rules tried${byName}` : '';
   const sampled = `${some}${guests.taken < guests.total ? `; ${guests.taken} of ${guests.total} guests took part` : ''}`;
   return `${connections}${expected}${sampled}. Nothing is left of it. (${(ms / 1000).toFixed(1)} s)`;
 }
