@@ -8,7 +8,7 @@ import { readFacts } from '../kernel/facts.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import { canonicalJson } from '../plan/keyed.ts';
 import { kernelFingerprint } from './fingerprint.ts';
-import type { PreparedPlan } from './prepare.ts';
+import { outerInterfaces, type PreparedPlan } from './prepare.ts';
 import { readFileIfThere, replaceFile } from './store.ts';
 import { transact, type ApplyContext, type Goal, type Outcome } from './transaction.ts';
 
@@ -71,7 +71,10 @@ export interface Recognised {
 export async function recognise(context: ApplyContext, inputs: Inputs): Promise<Recognised> {
   const digest = await context.store.read('digest');
   if (digest === undefined) return unrecognised;
-  const [facts, kernel] = await Promise.all([readFacts(context.kernel, digest.uplink), kernelFingerprint(context, digest)]);
+  const [facts, kernel] = await Promise.all([
+    readFacts(context.kernel, digest.uplink, digest.interfaces),
+    kernelFingerprint(context, digest),
+  ]);
   return {
     inputs: (await digestOf(inputs, facts)) === digest.inputs,
     kernel: kernel !== undefined && kernel === digest.kernel,
@@ -91,6 +94,7 @@ async function remember(context: ApplyContext, inputs: Inputs, prepared: Prepare
   const uplink = fabric.hosts.find((host) => host.name === state.host)?.uplink;
   const watched = {
     ...(uplink === undefined ? {} : { uplink }),
+    interfaces: outerInterfaces(fabric, state.host),
     foreign: prepared.foreign,
     sysctls: state.sysctls.filter((entry) => entry.link === undefined).map((entry) => entry.key),
     services: state.services.map((service) => service.name),
@@ -104,8 +108,10 @@ async function remember(context: ApplyContext, inputs: Inputs, prepared: Prepare
 async function digestOf(inputs: Inputs, facts: HostFacts): Promise<string> {
   const [file, lock] = await Promise.all([readFileIfThere(inputs.file), readFileIfThere(inputs.lockFile)]);
   // Forwarding and accept_ra as they are now are Weft's own doing.
-  const { uplink, routes } = facts;
+  const { uplink, interfaces, routes } = facts;
   return createHash('sha256')
-    .update(canonicalJson([inputs.version, inputs.file, inputs.host ?? null, file ?? null, lock ?? null, uplink ?? null, routes]))
+    .update(
+      canonicalJson([inputs.version, inputs.file, inputs.host ?? null, file ?? null, lock ?? null, uplink ?? null, interfaces, routes]),
+    )
     .digest('hex');
 }

@@ -54,6 +54,7 @@ export async function destroyAll(context: ApplyContext, { plan, claims }: Prepar
 /** After the lock is free: the lock's file and directory, if nothing else is in it. */
 export async function removeRunDirectory(context: ApplyContext): Promise<void> {
   await rm(lockPath(context.directories), { force: true });
-  for (const name of ['watchdog.log', 'watchdog', 'script']) await rm(`${context.directories.run}/${name}`, { force: true });
+  for (const name of ['watchdog.log', 'watchdog', 'script', 'handover.lock'])
+    await rm(`${context.directories.run}/${name}`, { force: true });
   for (const name of ['services', 'names', '']) await rmdir(`${context.directories.run}/${name}`).catch(() => undefined);
 }

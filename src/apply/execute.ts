@@ -5,6 +5,7 @@
 import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GuestSide } from '../hoststate/model.ts';
+import { enslave, release } from '../kernel/handover.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { reloadService, startServices, stopService } from '../kernel/services.ts';
 import { writeSysctls } from '../kernel/sysctls.ts';
@@ -35,6 +36,12 @@ const runners: { readonly [K in Step['kind']]: Runner<K> } = {
   bridge: async ({ lines }, context) => {
     for (const line of lines) context.verbose?.(`bridge ${line}`);
     await runScript(context, 'bridge', '-batch', `${lines.join('\n')}\n`);
+  },
+  enslave: async ({ handover, ownSettings }, { kernel, directories, verbose }) => {
+    await enslave(kernel, handover, { directory: directories.run, ownSettings: new Set(ownSettings), verbose });
+  },
+  release: async ({ handover }, { kernel, directories, verbose }) => {
+    await release(kernel, handover, { directory: directories.run, verbose });
   },
   nft: async ({ text }, context) => {
     context.verbose?.(`nft -f - <<'EOF'\n${text}EOF`);

@@ -67,6 +67,7 @@ export function ownPart(
     fabric: records.at(-1)?.state.fabric ?? wanted.fabric,
     host: records.at(-1)?.state.host ?? wanted.host,
     links: presentLinks(seen.links, seen.own.links, states, claims),
+    enslaved: seen.own.enslaved,
     addresses: seen.own.addresses.filter((address) => !isKernelLinkLocal(address.address)),
     routes: seen.own.routes,
     neighbors: seen.own.neighbors,

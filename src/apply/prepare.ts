@@ -13,10 +13,13 @@ import { readFacts } from '../kernel/facts.ts';
 import { existingLinks } from '../kernel/links.ts';
 import { listeners } from '../kernel/listeners.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import { sameJson } from '../plan/keyed.ts';
 import { planChanges } from '../plan/plan.ts';
 import type { Plan } from '../plan/steps.ts';
 import { liveAttachments } from './attachments.ts';
 import { filtersForwarded, foreignWarnings } from './foreign.ts';
+import { foreignInterfaces } from './foreign-interface.ts';
+import { managedInterfaces } from './managed.ts';
 import { lookInside, observeHost, ownPart } from './observation.ts';
 import { compareReach, nothingReaches, reachOf, type ReachDifference } from './reach.ts';
 import { buildRecord, policyOf } from './record.ts';
@@ -69,8 +72,16 @@ export async function preparePlan(
 
   const attachments = await liveAttachments(before?.attachments ?? {});
   const record = buildRecord({ ...request, facts, attachments });
-  const seen = stands && before !== undefined ? await standingFor(kernel, before, record) : await look(context, originals, before, record);
+  const joining = record.state.enslaved.filter((entry) => !before?.state.enslaved.some((old) => sameJson(old, entry)));
+  const seen =
+    stands && before !== undefined && joining.length === 0
+      ? await standingFor(kernel, before, record)
+      : await look(context, originals, before, record);
   for (const problem of namesInUse(seen.foreignLinks, record.state, before)) tell(problem);
+  if (failed) return undefined;
+  const arriving = joining.filter((entry) => !seen.observed.enslaved.some((old) => sameJson(old, entry)));
+  for (const problem of await managedInterfaces(kernel, arriving)) tell(problem);
+  for (const problem of foreignInterfaces(seen.foreign, arriving, facts, process.env['SSH_CONNECTION'])) tell(problem);
   if (failed) return undefined;
   for (const warning of await foreignWarnings(context, seen.foreign, record)) tell(warning);
   if (before !== undefined) for (const warning of uncuttable(before.fabric, record.fabric, () => policyOf(record))) tell(warning);
@@ -112,11 +123,18 @@ async function standingFor(kernel: Kernel, before: AppliedRecord, record: Applie
   return { observed: before.state, foreignLinks: taken, foreign: [] };
 }
 
+/** The physical interfaces of this host's bridged networks. */
+export const outerInterfaces = (fabric: Fabric, host: string): string[] =>
+  fabric.networks.flatMap((network) => (network.host === host && network.interface !== undefined ? [network.interface] : []));
+
 /** Facts as they were before Weft: a setting that Weft has changed counts with its old value. */
 export async function hostFacts(kernel: Kernel, request: PlanRequest, originals: Originals): Promise<HostFacts> {
   const uplink = request.fabric.hosts.find((host) => host.name === request.host)?.uplink;
   const published = request.fabric.publish.filter((one) => one.host === request.host).flatMap((one) => one.ports);
-  const [facts, listening] = await Promise.all([readFacts(kernel, uplink), listenersAt(kernel, published)]);
+  const [facts, listening] = await Promise.all([
+    readFacts(kernel, uplink, outerInterfaces(request.fabric, request.host)),
+    listenersAt(kernel, published),
+  ]);
   const was = (key: string, now: boolean): boolean => (originals[key] === undefined ? now : originals[key].value === '1');
   const accepted = Object.entries(originals).flatMap(([key, { value }]) => {
     const link = /^net\/ipv6\/conf\/([^/]+)\/accept_ra$/.exec(key)?.[1];

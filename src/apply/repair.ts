@@ -3,6 +3,7 @@
  */
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import { bootTime, type BootTime } from '../kernel/clock.ts';
+import { settleHandovers } from '../kernel/handover.ts';
 import type { Journal } from './store.ts';
 import { finishCommit, type ApplyContext } from './transaction.ts';
 import { undo } from './undo.ts';
@@ -14,6 +15,7 @@ export interface Repair {
 
 /** The caller holds the lock. */
 export async function repair(context: ApplyContext): Promise<Repair> {
+  await settleHandovers(context.kernel, context.directories.run);
   const journal = await context.store.read('journal');
   if (journal === undefined) return { what: 'nothing', left: [] };
   if (journal.phase === 'changing' || journal.undoing === true) return { what: 'undone', left: await undo(context, journal) };

@@ -59,6 +59,8 @@ export interface Digest extends Watched {
   readonly foreign: boolean;
   /** Interface of the outer network as the file named it. */
   readonly uplink?: string;
+  /** Physical interfaces of its bridged networks. */
+  readonly interfaces: readonly string[];
 }
 
 /** A host-wide setting before Weft; `also` are settings that change with it (ip_forward changes every interface's forwarding). */

@@ -22,7 +22,7 @@ const ROUNDS = 3;
  * What comes after one of these stands on it: ports come up after their rules, rules leave after their ports. When one fails the round
  * ends there, or a port would come up without its rules. What comes after the others is tried all the same.
  */
-const foundations: ReadonlySet<Step['kind']> = new Set(['ip', 'bridge', 'nft', 'sysctls', 'netns-add']);
+const foundations: ReadonlySet<Step['kind']> = new Set(['ip', 'bridge', 'enslave', 'release', 'nft', 'sysctls', 'netns-add']);
 
 /**
  * Takes the host back to the record before the journal's change, from whatever is there. Returns what could not be undone; when nothing

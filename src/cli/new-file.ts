@@ -110,7 +110,13 @@ async function factsOrNone(ctx: CliContext): Promise<HostFacts> {
   } catch (error) {
     if (!(error instanceof WeftError)) throw error;
     ctx.err('This host could not be looked at (is iproute2 installed?), so check that the subnet in the file is free here.');
-    return { forwarding: { v4: false, v6: false }, acceptRa: [], routes: [], features: { forceForwarding: false } };
+    return {
+      interfaces: [],
+      forwarding: { v4: false, v6: false },
+      acceptRa: [],
+      routes: [],
+      features: { forceForwarding: false, bridgeNetfilter: false },
+    };
   }
 }
 

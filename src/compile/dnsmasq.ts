@@ -5,6 +5,7 @@
 import type { Fabric, Network, Nic } from '../fabric/model.ts';
 import type { DnsmasqService, HostFacts } from '../hoststate/model.ts';
 import { parsePrefix } from '../net/ip.ts';
+import { networkMtu, outerInterface, resolversOn } from './links.ts';
 import { hostsText, namedAddresses, outerLookingNames, reverseZones } from './names.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
 import { gatewaysOf, HOST_RESOLV_FILE, upstreamsOf } from './upstreams.ts';
@@ -75,9 +76,9 @@ function compileNetwork(
   const config = [
     ...processLines(network),
     ...dnsLines(fabric, network, common, options),
-    ...dhcpLines(network, facts),
+    ...dhcpLines(network, nics, facts),
     ...(network.v6 ? routerLines(network, facts) : []),
-    ...optionLines(fabric, network, nics),
+    ...optionLines(fabric, network, nics, facts),
   ];
   return {
     kind: 'dnsmasq',
@@ -86,14 +87,19 @@ function compileNetwork(
     config: config.map((line) => `${line}\n`).join(''),
     files: {
       'dhcp-hosts': reservations(nics),
-      'dns-servers': network.kind === 'nat' ? common.localNames + relayLines(network, options) : '',
+      'dns-servers': network.kind !== 'isolated' ? common.localNames + relayLines(network, options) : '',
     },
     names: common.names,
-    resolved: {
-      link: network.bridge,
-      servers: gatewaysOf(network),
-      domains: [fabric.domain.toLowerCase(), ...reverseZonesOf(network).map((zone) => `~${zone}`)],
-    },
+    // The resolver's settings for the outer network are the host's own.
+    ...(network.kind === 'bridged'
+      ? {}
+      : {
+          resolved: {
+            link: network.bridge,
+            servers: gatewaysOf(network),
+            domains: [fabric.domain.toLowerCase(), ...reverseZonesOf(network).map((zone) => `~${zone}`)],
+          },
+        }),
   };
 }
 
@@ -148,7 +154,7 @@ function upstreamLines(fabric: Fabric, network: Network, options: DnsmasqOptions
 const relayLines = (network: Network, { relayed }: DnsmasqOptions): string =>
   (relayed?.get(network.name) ?? []).map((line) => `${line}\n`).join('');
 
-function dhcpLines(network: Network, facts: HostFacts): string[] {
+function dhcpLines(network: Network, nics: readonly Nic[], facts: HostFacts): string[] {
   const lines = ['dhcp-ignore=tag:!known', 'dhcp-hostsfile=@DIR@/dhcp-hosts', 'no-ping'];
   // To answer one client alone, dnsmasq would write its address into the neighbour table (SIOCSARP), and Weft's permanent entry
   // for the guest would be permanent no more.
@@ -157,10 +163,20 @@ function dhcpLines(network: Network, facts: HostFacts): string[] {
   if (v4 && network.v4) {
     const [address] = network.v4.subnet.split('/');
     lines.push(`dhcp-range=${address ?? ''},static,${netmask(v4.length)},${LEASE4_SECONDS}`);
+    lines.push(...strangerLines(network, nics, facts));
     // Forced: some clients take the MTU but do not ask for it.
     lines.push(`dhcp-option-force=option:mtu,${mtuOf(network, facts)}`);
   }
   return lines;
+}
+
+/** A server without an address of its own in the subnet has to be told that the link carries it (dnsmasq(8), --shared-network). */
+function strangerLines(network: Network, nics: readonly Nic[], facts: HostFacts): string[] {
+  const here = resolversOn(network, facts).some((address) => !address.includes(':'));
+  const first = nics.find(({ v4 }) => v4 !== undefined)?.v4;
+  if (network.kind !== 'bridged' || here || first === undefined) return [];
+  const own = outerInterface(network, facts)?.addresses.find((address) => !address.includes(':'));
+  return own === undefined ? [] : [`shared-network=${network.bridge},${first}`];
 }
 
 /**
@@ -173,6 +189,8 @@ function routerLines(network: Network, facts: HostFacts): string[] {
   const subnet = network.v6 && parsePrefix(network.v6.subnet);
   if (!subnet || !network.v6) return [];
   const [address] = network.v6.subnet.split('/');
+  // The outer network has a router of its own, which says whether to ask for an address.
+  if (network.kind === 'bridged') return [`dhcp-range=${address ?? ''},static,${subnet.length},${LEASE6_SECONDS}`];
   const leadsOut = network.kind === 'nat' && facts.uplink?.v6 === true;
   return [
     'enable-ra',
@@ -199,7 +217,7 @@ function reservations(nics: readonly Nic[]): string {
  * What all guests of the network are told, and the exceptions by MAC: `second` is a NIC that is not its guest's first, with its address
  * and subnet only; a NIC with name servers of its own is known by its port. An option without a value is one that is not sent.
  */
-function optionLines(fabric: Fabric, network: Network, nics: readonly Nic[]): string[] {
+function optionLines(fabric: Fabric, network: Network, nics: readonly Nic[], facts: HostFacts): string[] {
   const own = `${network.name.toLowerCase()}.${fabric.domain.toLowerCase()}`;
   const search = `${own},${fabric.domain.toLowerCase()}`;
   const exceptions = nics.filter((nic) => !usesGateway(nic));
@@ -207,12 +225,14 @@ function optionLines(fabric: Fabric, network: Network, nics: readonly Nic[]): st
   const lines = [`domain=${own}`];
   if (network.v4) {
     lines.push(`dhcp-option=tag:!second,option:router,${network.v4.gateway}`, 'dhcp-option=tag:second,option:router');
-    lines.push(`dhcp-option=option:dns-server,${network.v4.gateway}`, 'dhcp-option=tag:second,option:dns-server');
+    const servers = serversOf(network, facts).filter((address) => !address.includes(':'));
+    lines.push(`dhcp-option=${['option:dns-server', ...servers].join(',')}`, 'dhcp-option=tag:second,option:dns-server');
     lines.push('dhcp-option=tag:second,option:domain-name', `dhcp-option=tag:!second,option:domain-search,${search}`);
   }
   if (network.v6) {
     // A router advertisement goes to all guests alike, so it names the server only where all of them are to use it.
-    const server = `option6:dns-server,[${network.v6.gateway}]`;
+    const servers = serversOf(network, facts).flatMap((address) => (address.includes(':') ? [`[${address}]`] : []));
+    const server = ['option6:dns-server', ...servers].join(',');
     const tags = exceptions.map((nic) => `tag:!${nic.port},`).join('');
     lines.push(exceptions.length === 0 ? `dhcp-option=${server}` : `dhcp-option=tag:known,${tags}${server}`);
     lines.push(`dhcp-option=tag:!second,option6:domain-search,${search}`);
@@ -228,6 +248,12 @@ function optionLines(fabric: Fabric, network: Network, nics: readonly Nic[]): st
   return lines;
 }
 
+/** The name servers that guests are told of: the gateway; on the outer network, whose gateway is not Weft's, the file's or the host itself. */
+function serversOf(network: Network, facts: HostFacts): readonly string[] {
+  if (network.kind !== 'bridged') return gatewaysOf(network);
+  return network.dns.length > 0 ? network.dns : resolversOn(network, facts);
+}
+
 function usesGateway(nic: Nic): boolean {
   return nic.default && nic.dns.length === 0;
 }
@@ -237,7 +263,7 @@ function reverseZonesOf(network: Network): string[] {
 }
 
 function mtuOf(network: Network, facts: HostFacts): number {
-  return network.mtu ?? Math.min(1500, facts.uplink?.mtu ?? 1500);
+  return networkMtu(network, facts);
 }
 
 /** 20 → `255.255.240.0`. */

@@ -99,7 +99,7 @@ describe('forwarding', () => {
     assert.deepEqual(ofHost({ routes }), [...v4, 'net/ipv6/conf/up0/force_forwarding=1', 'net/ipv6/conf/lan0/force_forwarding=1']);
   });
   it('else keeps the router advertisements of those that take them, before it comes on', () => {
-    assert.deepEqual(ofHost({ features: { forceForwarding: false }, acceptRa: ['up0', 'eth1'] }), [
+    assert.deepEqual(ofHost({ features: { forceForwarding: false, bridgeNetfilter: false }, acceptRa: ['up0', 'eth1'] }), [
       ...v4,
       'net/ipv6/conf/eth1/accept_ra=2',
       'net/ipv6/conf/up0/accept_ra=2',

@@ -6,9 +6,10 @@ import type { Fabric } from '../fabric/model.ts';
 import type { HostFacts, HostState, Service, Sysctl } from '../hoststate/model.ts';
 import { compileDnsmasq } from './dnsmasq.ts';
 import { insides } from './insides.ts';
-import { addresses, fdb, links, neighbors } from './links.ts';
+import { addresses, enslaved, fdb, links, neighbors } from './links.ts';
 import { sortedBy, localNetworks, localNics } from './local-nics.ts';
 import { LOG_GROUP } from './nft-content.ts';
+import { bridgeTable } from './nft-bridge.ts';
 import { guardTable } from './nft-guard.ts';
 import { policyTable } from './nft-policy.ts';
 import { hostPolicy } from './policy.ts';
@@ -37,7 +38,7 @@ export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, 
   const networks = localNetworks(fabric, hostName);
   const nics = localNics(fabric, hostName);
   const policy = options.policy ?? hostPolicy(fabric, hostName, facts, nics);
-  const tables = [policyTable(policy), guardTable(nics, attachments)].filter((table) => table !== undefined);
+  const tables = [policyTable(policy), guardTable(nics, attachments), bridgeTable(nics)].filter((table) => table !== undefined);
   const relay = compileRelay(fabric, hostName, policy);
   const dnsmasq = (options.services ?? compileDnsmasq)(fabric, hostName, facts, { relayed: relay.servers });
   const services: Service[] = [
@@ -49,6 +50,7 @@ export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, 
     fabric: fabric.name,
     host: hostName,
     links: links(fabric, hostName, facts, nics, attachments),
+    enslaved: enslaved(networks),
     addresses: addresses(networks),
     routes: [],
     neighbors: neighbors(nics),

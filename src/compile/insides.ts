@@ -4,7 +4,7 @@
  */
 import type { Fabric, Network } from '../fabric/model.ts';
 import type { GuestInterface, GuestSide, HostFacts, Sysctl } from '../hoststate/model.ts';
-import { GATEWAY_LINK_LOCAL, lengthOf, networkMtu } from './links.ts';
+import { GATEWAY_LINK_LOCAL, lengthOf, networkMtu, resolversOn } from './links.ts';
 import { sortedBy, type LocalNic } from './local-nics.ts';
 
 /** The inside of each guest of kind namespace and each attached container that has a NIC here; sorted by guest. */
@@ -37,7 +37,7 @@ export function insides(
     if (guest.kind === 'container') {
       if (path !== undefined) sides.push({ ...common, netns: { kind: 'attached', path } });
     } else if (guest.namespace !== undefined) {
-      const resolvConf = resolver(fabric, own);
+      const resolvConf = resolver(fabric, own, facts);
       sides.push({ ...common, netns: { kind: 'made', namespace: guest.namespace }, ...(resolvConf === undefined ? {} : { resolvConf }) });
     }
   }
@@ -52,6 +52,12 @@ function inside({ nic, network }: LocalNic, facts: HostFacts): GuestInterface {
     if (nic.default) routes.push({ prefix: '0.0.0.0/0', via: network.v4.gateway });
   }
   if (nic.v6 !== undefined && network.v6) {
+    // On the outer network neighbours are on the link, and its own router leads out.
+    if (network.kind === 'bridged') {
+      addresses.push(`${nic.v6}/${lengthOf(network.v6.subnet)}`);
+      if (nic.default) routes.push({ prefix: '::/0', via: network.v6.gateway });
+      return { name: nic.name, port: nic.port, mac: nic.mac, mtu: networkMtu(network, facts), addresses, routes };
+    }
     // Off-link, as the router advertisements say it: siblings are reached through the host.
     addresses.push(`${nic.v6}/128`);
     routes.push({ prefix: nic.default ? '::/0' : network.v6.subnet, via: GATEWAY_LINK_LOCAL });
@@ -74,11 +80,13 @@ function insideSettings({ nic }: LocalNic): Sysctl[] {
 }
 
 /** resolv.conf(5) of a guest: its own `dns:` or the gateways of the NIC that carries the default route. */
-function resolver(fabric: Fabric, own: readonly LocalNic[]): string | undefined {
+function resolver(fabric: Fabric, own: readonly LocalNic[], facts: HostFacts): string | undefined {
   const carrier = own.find((local) => local.nic.default);
   if (!carrier) return undefined;
   const { nic, network } = carrier;
-  const servers = nic.dns.length > 0 ? nic.dns : gatewaysOf(network, nic);
+  const offered =
+    network.kind === 'bridged' ? (network.dns.length > 0 ? network.dns : resolversOn(network, facts)) : gatewaysOf(network, nic);
+  const servers = nic.dns.length > 0 ? nic.dns : offered;
   // resolv.conf(5): at most three name servers are asked.
   const lines = servers.slice(0, 3).map((server) => `nameserver ${server}`);
   return [`search ${network.name.toLowerCase()}.${fabric.domain} ${fabric.domain}`, ...lines, ''].join('\n');

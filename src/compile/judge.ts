@@ -61,8 +61,10 @@ interface Packet extends Flow {
 function judgeForward(policy: HostPolicy, packet: Packet): Judgement {
   const from = networkAt(policy, packet.src);
   const to = networkAt(policy, packet.dst);
-  if ((from?.isolated && !to) || (to?.isolated && !from)) return DROP;
-  if (!from && to && packet.dnat !== true && covered(to.keptIn, packet.dst)) return DROP;
+  // Guests on the outer network come and are reached by the way of whoever is there.
+  const [fromOutside, toOutside] = [!from || from.shared !== undefined, !to || to.shared !== undefined];
+  if ((from?.isolated && toOutside) || (to?.isolated && fromOutside)) return DROP;
+  if (fromOutside && to && packet.dnat !== true && covered(to.keptIn, packet.dst)) return DROP;
   if (from && !to && covered(policy.elsewhere, packet.dst)) return DROP;
   if (!from?.filtered && !to?.filtered) {
     const guarded = familyOf(packet.src) === 4 ? policy.guardsForwarding.v4 : policy.guardsForwarding.v6;
@@ -93,7 +95,8 @@ function judgeInput(policy: HostPolicy, packet: Packet): Judgement {
   const { network } = source;
   if (!network.filtered) return NOT_OURS;
   const atGateway = network.gateways.includes(packet.dst);
-  const toServers = atGateway || DHCP_SERVERS.includes(packet.dst);
+  const atResolver = network.shared?.resolvers.includes(packet.dst) === true;
+  const toServers = atGateway || atResolver || DHCP_SERVERS.includes(packet.dst);
   if (toServers && (isDhcp(packet, 68, 67) || isDhcp(packet, 546, 547))) return ACCEPT;
   // dnsmasq's port is what port 53 of the gateway is translated to.
   const translated = packet.dport === WEFT_DNS_PORT && packet.dnat === true;
@@ -101,6 +104,7 @@ function judgeInput(policy: HostPolicy, packet: Packet): Judgement {
   const blocked = find(policy, source, 'block', 'toHost', packet.dst, asked);
   if (blocked) return { verdict: 'drop', ruleId: blocked.ruleId };
   if (atGateway && (packet.protocol === protocols.icmp || packet.protocol === protocols.icmpv6)) return ACCEPT;
+  if (atResolver && translated && isTcpOrUdp(packet)) return ACCEPT;
   if (atGateway && isTcpOrUdp(asked) && asked.dport === 53) return ACCEPT;
   if (!isHostAddress(policy, packet.dst)) return DROP;
   const allowed = find(policy, source, 'allow', 'toHost', packet.dst, asked);
@@ -210,7 +214,7 @@ function peerMatches(policy: HostPolicy, peer: Peer, address: string): boolean {
 }
 
 const networkAt = (policy: HostPolicy, address: string): PolicyNetwork | undefined =>
-  policy.networks.find((network) => covered(network.subnets, address));
+  policy.endpoints.get(address)?.network ?? policy.networks.find((network) => covered(network.subnets, address));
 
 function covered(prefixes: readonly string[], address: string): boolean {
   const ip = parsedAddress(address);

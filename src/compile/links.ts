@@ -6,12 +6,15 @@ import type { Fabric, Network } from '../fabric/model.ts';
 import {
   WEFT_ALIAS_PREFIX,
   type Address,
+  type Enslaved,
   type FdbEntry,
   type HostFacts,
+  type HostInterface,
   type Link,
   type Neighbor,
   type PortLink,
 } from '../hoststate/model.ts';
+import { parseIp, parsePrefix, prefixContains } from '../net/ip.ts';
 import { sortedBy, localNetworks, type LocalNic } from './local-nics.ts';
 import type { HostPolicy } from './policy-model.ts';
 
@@ -21,7 +24,35 @@ const ETHERNET_MTU = 1500;
 
 /** The MTU of a network: its own, else Ethernet's unless the uplink's is smaller, so that no guest sends what cannot leave. */
 export function networkMtu(network: Network, facts: HostFacts): number {
-  return network.mtu ?? Math.min(ETHERNET_MTU, facts.uplink?.mtu ?? ETHERNET_MTU);
+  return network.mtu ?? outerInterface(network, facts)?.mtu ?? Math.min(ETHERNET_MTU, facts.uplink?.mtu ?? ETHERNET_MTU);
+}
+
+/** What is known of the physical interface of a bridged network. */
+export function outerInterface(network: Network, facts: HostFacts): HostInterface | undefined {
+  return facts.interfaces.find(({ name }) => name === network.interface);
+}
+
+/** The addresses by which guests of a bridged network reach the host's name server: its own there, inside the network's subnets. */
+export function resolversOn(network: Network, facts: HostFacts): string[] {
+  const subnets = [network.v4?.subnet, network.v6?.subnet].flatMap((text) => (text === undefined ? [] : (parsePrefix(text) ?? [])));
+  return (outerInterface(network, facts)?.addresses ?? []).flatMap((text) => {
+    const address = text.slice(0, text.indexOf('/'));
+    const ip = parseIp(address);
+    return ip && subnets.some((subnet) => prefixContains(subnet, ip)) ? [address] : [];
+  });
+}
+
+/** What a link is called in the host's routes when all is applied: an interface that joins a bridge has the bridge's place. */
+export function carrierOf(link: string, networks: readonly Network[]): string {
+  return networks.find((network) => network.kind === 'bridged' && network.interface === link)?.bridge ?? link;
+}
+
+/** Physical interfaces on their bridges, sorted. */
+export function enslaved(networks: readonly Network[]): Enslaved[] {
+  const all = networks.flatMap((network) =>
+    network.interface === undefined ? [] : [{ interface: network.interface, bridge: network.bridge }],
+  );
+  return sortedBy(all, (entry) => entry.interface);
 }
 
 /** Is there a link for this NIC now? A VM's TAP and a namespace's veth always; a container's veth only while it is attached. */
@@ -42,8 +73,10 @@ export function links(
     kind: 'bridge',
     name: network.bridge,
     alias: alias('bridge', network.name),
-    mac: network.mac,
-    mtu: networkMtu(network, facts),
+    // The outer network must not see another host where this one was.
+    mac: outerInterface(network, facts)?.mac ?? network.mac,
+    mtu: outerInterface(network, facts)?.mtu ?? networkMtu(network, facts),
+    ...(network.kind === 'bridged' ? { nfCall: true as const } : {}),
   }));
   for (const local of nics) {
     if (!hasLink(local, attachments)) continue;
@@ -52,6 +85,7 @@ export function links(
       name: nic.port,
       alias: alias('port', `${guest.name}.${network.name}`),
       bridge: network.bridge,
+      ...(network.kind === 'bridged' ? { shared: true as const } : {}),
       mtu: networkMtu(network, facts),
     };
     const port: PortLink =
@@ -66,7 +100,7 @@ export function links(
 /** The gateways' addresses on the bridges, sorted. */
 export function addresses(networks: readonly Network[]): Address[] {
   const all: Address[] = [];
-  for (const { bridge, v4, v6 } of networks) {
+  for (const { bridge, v4, v6 } of networks.filter(({ kind }) => kind !== 'bridged')) {
     if (v4) all.push({ link: bridge, address: `${v4.gateway}/${lengthOf(v4.subnet)}` });
     if (v6) {
       all.push({ link: bridge, address: `${v6.gateway}/${lengthOf(v6.subnet)}` });
@@ -83,6 +117,8 @@ export function addresses(networks: readonly Network[]): Address[] {
 export function neighbors(nics: readonly LocalNic[]): Neighbor[] {
   const all: Neighbor[] = [];
   for (const { nic, network, ownPort, linkLocal } of nics) {
+    // Who is there on the outer network is told by ARP, in which nobody claims a guest's address (nft-guard.ts).
+    if (network.kind === 'bridged') continue;
     const link = network.bridge;
     if (nic.v4 !== undefined) all.push({ link, address: nic.v4, mac: nic.mac });
     if (nic.v6 !== undefined) all.push({ link, address: nic.v6, mac: nic.mac });

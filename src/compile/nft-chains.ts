@@ -2,8 +2,18 @@
  * The base chains of `table inet weft` and the fixed chains they lead to. Their shape depends on which kinds of networks and rules there are, never on how many. Each
  * ends in a drop of its own for Weft's bridges; what is not Weft's leaves them untouched.
  */
-import type { NftRule, NftStatement, NftVerdict } from '../hoststate/nft.ts';
+import type { NftExpr, NftRule, NftStatement, NftVerdict } from '../hoststate/nft.ts';
 import { logStatements } from './nft-content.ts';
+import {
+  outerFamilies,
+  outerForged,
+  outerForward,
+  outerInput,
+  outerOutput,
+  outerServices,
+  outerUnguarded,
+  resolverFamilies,
+} from './nft-outer.ts';
 import type { Lookups } from './nft-lookups.ts';
 import {
   accept,
@@ -70,6 +80,10 @@ const anyFiltered = (policy: HostPolicy): boolean => policy.networks.some((netwo
 const has4or6 = (policy: HostPolicy, family: 4 | 6): boolean =>
   policy.networks.some((network) => network.subnets.some((subnet) => familyOf(subnet) === family));
 
+/** What comes in or goes out by an interface of Weft's with a policy. */
+const leadTo = (policy: HostPolicy, chain: string, side: NftExpr): NftRule[] =>
+  policy.networks.some((network) => network.filtered && network.interfaces.length > 0) ? [rule(is(side, '@filtered'), goTo(chain))] : [];
+
 export function forwardChains(policy: HostPolicy, parts: TableParts, lookups: Lookups, published: PublishRules): void {
   const isolated = policy.networks.some((network) => network.isolated);
   const forward: NftRule[] = [];
@@ -86,11 +100,12 @@ export function forwardChains(policy: HostPolicy, parts: TableParts, lookups: Lo
     forward.push(rule(is(iifname, '@ours'), isNot(oifname, '@ours'), is(daddr(family), `@elsewhere${words[family].suffix}`), refused));
   }
   if (anyFiltered(policy)) {
-    forward.push(rule(is(iifname, '@filtered'), goTo('guests')), rule(is(oifname, '@filtered'), goTo('guests')));
+    forward.push(...leadTo(policy, 'guests', iifname), ...leadTo(policy, 'guests', oifname), ...outerForward(policy, parts));
     policyChain(policy, parts, lookups, published);
   }
+  forward.push(...outerUnguarded(parts));
   // Without a policy they are still not reached from outside with their own private addresses.
-  if (policy.networks.some((network) => !network.filtered)) {
+  if (policy.networks.some((network) => !network.filtered && network.interfaces.length > 0)) {
     forward.push(rule(isNot(iifname, '@ours'), is(oifname, '@ours'), has({ ct: { key: 'state' } }, 'new'), jump('from_outside')));
   }
   fromOutsideChain(parts, refused);
@@ -108,7 +123,7 @@ function policyChain(policy: HostPolicy, parts: TableParts, lookups: Lookups, pu
   const policyRules: NftRule[] = [
     rule(has(tcpFlags, 'syn'), { mangle: { key: { 'tcp option': { name: 'maxseg', field: 'size' } }, value: { rt: { key: 'mtu' } } } }),
     ...tracked,
-    rule(isNot(iifname, '@ours'), jump('from_outside')),
+    rule(...(policy.networks.some((network) => network.interfaces.length > 0) ? [isNot(iifname, '@ours')] : []), jump('from_outside')),
   ];
   for (const layer of ['block', 'allow'] as const) {
     if (layer === 'allow') policyRules.push(...published.accepts);
@@ -133,6 +148,7 @@ function fromOutsideChain(parts: TableParts, refused: NftVerdict): void {
   const named = (name: string): readonly (4 | 6)[] =>
     families.filter((family) => parts.sets.some((set) => set.name === `${name}${words[family].suffix}`));
   parts.chain('from_outside', [
+    ...outerForged(parts),
     ...named('subnets').map((family) => rule(is(saddr(family), `@subnets${words[family].suffix}`), drop)),
     rule(has({ ct: { key: 'status' } }, 'dnat'), { return: null }),
     ...named('kept_in').map((family) => rule(is(daddr(family), `@kept_in${words[family].suffix}`), refused)),
@@ -170,7 +186,7 @@ function refusal(policy: HostPolicy, parts: TableParts): NftVerdict {
 export function inputChains(policy: HostPolicy, parts: TableParts, lookups: Lookups): void {
   const input: NftRule[] = [];
   if (anyFiltered(policy)) {
-    input.push(rule(is(iifname, '@filtered'), goTo('from_guests')));
+    input.push(...leadTo(policy, 'from_guests', iifname), ...outerInput(policy, parts));
     fromGuestsChain(policy, parts, lookups);
   }
   for (const family of families) {
@@ -193,9 +209,15 @@ export function inputChains(policy: HostPolicy, parts: TableParts, lookups: Look
 
 function fromGuestsChain(policy: HostPolicy, parts: TableParts, lookups: Lookups): void {
   const gateways = families.filter((family) => has4or6(policy, family));
+  const servers = families.flatMap((family) => [
+    ...(gateways.includes(family) ? [{ family, at: 'gateway' }] : []),
+    ...(resolverFamilies(parts).includes(family) ? [{ family, at: 'resolver' }] : []),
+  ]);
+  const clients = families.filter((family) => gateways.includes(family) || outerFamilies(parts).includes(family));
   parts.chain('from_guests', [
     ...tracked,
-    ...gateways.flatMap(dhcpClients),
+    ...clients.map(dhcpToAll),
+    ...servers.map(({ family, at }) => dhcpTo(family, at)),
     rule(is(icmp6Type, ndAlways), accept),
     ...lookups.input.block.logs,
     ...lookups.input.block.verdicts,
@@ -203,6 +225,7 @@ function fromGuestsChain(policy: HostPolicy, parts: TableParts, lookups: Lookups
     rule(isNot({ fib: { result: 'type', flags: ['daddr'] } }, 'local'), drop),
     ...lookups.input.allow.logs,
     ...gateways.map((family) => rule(is(concat(iifname, daddr(family)), `@gateway${words[family].suffix}`), jump('gateway'))),
+    ...outerServices(parts),
     ...lookups.input.allow.verdicts,
     ...dropped(policy, parts, 'source'),
   ]);
@@ -214,19 +237,19 @@ function fromGuestsChain(policy: HostPolicy, parts: TableParts, lookups: Lookups
 }
 
 /** To the server of the own network, and to whoever it is (RFC 2131, RFC 8415): not to another one that runs on the host. */
-function dhcpClients(family: 4 | 6): NftRule[] {
-  const [client, server, everybody] = family === 4 ? [68, 67, '255.255.255.255'] : [546, 547, 'ff02::1:2'];
-  const ports = [is(payload('udp', 'sport'), client), is(payload('udp', 'dport'), server)];
-  return [
-    rule(...ports, is(daddr(family), everybody), accept),
-    rule(...ports, is(concat(iifname, daddr(family)), `@gateway${words[family].suffix}`), accept),
-  ];
-}
+const dhcpPorts = (family: 4 | 6): NftStatement[] => {
+  const [client, server] = family === 4 ? [68, 67] : [546, 547];
+  return [is(payload('udp', 'sport'), client), is(payload('udp', 'dport'), server)];
+};
+const dhcpToAll = (family: 4 | 6): NftRule =>
+  rule(...dhcpPorts(family), is(daddr(family), family === 4 ? '255.255.255.255' : 'ff02::1:2'), accept);
+const dhcpTo = (family: 4 | 6, set: string): NftRule =>
+  rule(...dhcpPorts(family), is(concat(iifname, daddr(family)), `@${set}${words[family].suffix}`), accept);
 
 export function outputChains(policy: HostPolicy, parts: TableParts, lookups: Lookups, published: PublishRules): void {
   const output: NftRule[] = [];
   if (anyFiltered(policy)) {
-    output.push(rule(is(oifname, '@filtered'), goTo('to_guests')), ...published.fromHost);
+    output.push(...leadTo(policy, 'to_guests', oifname), ...outerOutput(policy, parts), ...published.fromHost);
     const open = policy.networks.some((network) => network.filtered && network.fromHost);
     parts.chain('to_guests', [
       ...noRedirects(),
@@ -246,7 +269,8 @@ export function outputChains(policy: HostPolicy, parts: TableParts, lookups: Loo
     ]);
   }
   // Ports are isolated: a guest that believes a redirect to its neighbour reaches nobody.
-  output.push(...noRedirects().map(({ statements }) => rule(is(oifname, '@ours'), ...statements)));
+  if (policy.networks.some((network) => network.interfaces.length > 0))
+    output.push(...noRedirects().map(({ statements }) => rule(is(oifname, '@ours'), ...statements)));
   parts.chain('output', output, { type: 'filter', hook: 'output', priority: FILTER, policy: 'accept' });
 }
 
@@ -257,7 +281,7 @@ export function outputChains(policy: HostPolicy, parts: TableParts, lookups: Loo
 function unknownLinkLocals(policy: HostPolicy, parts: TableParts): NftRule[] {
   const strict = new Set<PolicyNetwork>();
   for (const { family, network, block } of policy.endpoints.values()) {
-    if (family === 6 && network.filtered && block.fromHost.length > 0) strict.add(network);
+    if (family === 6 && network.filtered && network.interfaces.length > 0 && block.fromHost.length > 0) strict.add(network);
   }
   if (strict.size === 0) return [];
   const known = [...policy.linkLocals].filter(([, { network }]) => strict.has(network)).map(([address]) => address);

@@ -26,10 +26,11 @@ const dport = payload('udp', 'dport');
 /** The anti-spoofing table of a host's ports; undefined without ports. `gateways` are the IPv4 addresses of the bridges. */
 export function guardTable(nics: readonly LocalNic[], attachments: ReadonlyMap<string, string>): NftTable | undefined {
   const ports = nics.filter((local) => hasLink(local, attachments));
-  if (ports.length === 0) return undefined;
+  if (ports.length === 0 && !nics.some(({ network }) => network.kind === 'bridged')) return undefined;
   const parts = new TableParts();
   guardSets(nics, parts);
   guardChains(parts);
+  outerGuard(nics, parts);
   for (const { nic } of ports) {
     parts.chain(`p_${nic.port}`, [rule(jump('guard'))], {
       type: 'filter',
@@ -51,6 +52,7 @@ export function guardTable(nics: readonly LocalNic[], attachments: ReadonlyMap<s
 /** Elements of every port, also of containers that are not attached now: attaching then adds a chain and nothing else. */
 function guardSets(nics: readonly LocalNic[], parts: TableParts): void {
   const own = nics.filter((local) => local.ownPort);
+  const shared = own.filter(({ network }) => network.kind === 'bridged');
   const gateways = new Set(nics.flatMap(({ network }) => (network.v4 ? [network.v4.gateway] : [])));
   const ip6 = nics.flatMap(({ nic, ownPort, linkLocal }) => [
     ...(nic.v6 === undefined ? [] : [{ port: nic.port, address: nic.v6 }]),
@@ -88,6 +90,11 @@ function guardSets(nics: readonly LocalNic[], parts: TableParts): void {
     [iifname, ND_TARGET],
     ip6.map(({ port, address }) => concat(port, hex(address))),
   );
+  parts.set(
+    'shared',
+    ['ifname'],
+    shared.map(({ nic }) => nic.port),
+  );
   parts.set('known4', ['ipv4_addr'], orNobody(known4, '0.0.0.1'));
   parts.set('all_ll6', ['ipv6_addr'], taken);
   parts.setOf('all_nd', [ND_TARGET], taken.map(hex));
@@ -116,7 +123,12 @@ function guardChains(parts: TableParts): void {
     rule(is(payload('arp', 'operation'), 'reply'), is(concat(iifname, payload('arp', 'saddr ip')), '@port_ip4'), accept),
     rule(isNot(payload('arp', 'operation'), 'request'), drop),
     // The bridge answers for its guests: asked for an address that is nobody's it would answer too.
-    rule(isNot(payload('arp', 'daddr ip'), '@known4'), drop),
+    // On the outer network its own neighbours answer.
+    rule(
+      ...(parts.sets.some(({ name }) => name === 'shared') ? [isNot(iifname, '@shared')] : []),
+      isNot(payload('arp', 'daddr ip'), '@known4'),
+      drop,
+    ),
     rule(is(concat(iifname, payload('arp', 'saddr ip')), '@port_ip4'), accept),
     // RFC 5227: an address probe.
     rule(is(payload('arp', 'saddr ip'), '0.0.0.0'), accept),
@@ -157,6 +169,65 @@ function guardChains(parts: TableParts): void {
     rule(is(ND_TARGET, '@all_nd'), drop),
     rule(accept),
   ]);
+}
+
+/**
+ * The other side of the wire (kind bridged): frames that come in by the physical interface and claim to be one of its guests are forged, whatever they claim it in. One chain an interface,
+ * `outer`, with sets keyed by it.
+ */
+function outerGuard(nics: readonly LocalNic[], parts: TableParts): void {
+  const shared = nics.flatMap((local) => (local.network.interface === undefined ? [] : [{ ...local, outer: local.network.interface }]));
+  if (shared.length === 0) return;
+  const own = shared.filter(({ ownPort }) => ownPort);
+  parts.set(
+    'outer_mac',
+    ['ifname', 'ether_addr'],
+    own.map(({ outer, nic }) => concat(outer, nic.mac)),
+  );
+  parts.setOf(
+    'outer_chaddr',
+    [iifname, CHADDR],
+    own.map(({ outer, nic }) => concat(outer, Number.parseInt(nic.mac.replaceAll(':', ''), 16))),
+  );
+  const v4 = parts.set(
+    'outer_ip4',
+    ['ifname', 'ipv4_addr'],
+    shared.flatMap(({ outer, nic }) => (nic.v4 === undefined ? [] : [concat(outer, nic.v4)])),
+  );
+  const ip6 = shared.flatMap(({ outer, nic, network, ownPort, linkLocal }) => [
+    ...(nic.v6 === undefined ? [] : [{ outer, address: nic.v6 }]),
+    ...(ownPort && network.v6 ? [{ outer, address: linkLocal }] : []),
+  ]);
+  const v6 = parts.set(
+    'outer_ip6',
+    ['ifname', 'ipv6_addr'],
+    ip6.map(({ outer, address }) => concat(outer, address)),
+  );
+  parts.setOf(
+    'outer_nd',
+    [iifname, ND_TARGET],
+    ip6.map(({ outer, address }) => concat(outer, hex(address))),
+  );
+  parts.chain('outer', [
+    rule(is(concat(iifname, etherSource), '@outer_mac'), drop),
+    rule(is(dport, 67), is(concat(iifname, CHADDR), '@outer_chaddr'), drop),
+    ...(v4
+      ? [
+          rule(is(concat(iifname, payload('arp', 'saddr ether')), '@outer_mac'), drop),
+          rule(is(concat(iifname, payload('arp', 'saddr ip')), '@outer_ip4'), drop),
+          rule(is(concat(iifname, ip4Source), '@outer_ip4'), drop),
+        ]
+      : []),
+    ...(v6
+      ? [
+          rule(is(concat(iifname, ip6Source), '@outer_ip6'), drop),
+          rule(is(icmp6Type, 'nd-neighbor-advert'), is(concat(iifname, ND_TARGET), '@outer_nd'), drop),
+        ]
+      : []),
+  ]);
+  for (const name of new Set(shared.map(({ outer }) => outer))) {
+    parts.chain(`x_${name}`, [rule(jump('outer'))], { type: 'filter', hook: 'ingress', priority: -500, policy: 'accept', devices: [name] });
+  }
 }
 
 /** 128 bits as nft writes a raw field: `0xfd00…`. */

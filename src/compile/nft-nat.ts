@@ -22,6 +22,7 @@ import {
   words,
 } from './nft-words.ts';
 import type { PublishRules } from './nft-publish.ts';
+import { outerDns } from './nft-outer.ts';
 import type { HostPolicy } from './policy-model.ts';
 import { familyOf, isPrivate } from './prefixes.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
@@ -42,7 +43,7 @@ export function natChains(policy: HostPolicy, parts: TableParts, published: Publ
       { dnat: { port: WEFT_DNS_PORT } },
     );
   const used = families.filter((family) => policy.networks.some((n) => n.subnets.some((subnet) => familyOf(subnet) === family)));
-  parts.chain('nat_prerouting', [...used.map((family) => toDns(family, true)), ...published.prerouting], {
+  parts.chain('nat_prerouting', [...used.map((family) => toDns(family, true)), ...outerDns(parts), ...published.prerouting], {
     type: 'nat',
     hook: 'prerouting',
     priority: DSTNAT,

@@ -8,6 +8,7 @@ import { forwardChains, inputChains, outputChains } from './nft-chains.ts';
 import { policyLookups } from './nft-lookups.ts';
 import { natChains } from './nft-nat.ts';
 import { publishRules } from './nft-publish.ts';
+import { outerSets } from './nft-outer.ts';
 import { concat, families, prefixExpr, TableParts, words } from './nft-words.ts';
 import type { HostPolicy } from './policy-model.ts';
 import { familyOf } from './prefixes.ts';
@@ -18,6 +19,7 @@ export function policyTable(policy: HostPolicy): NftTable | undefined {
   const parts = new TableParts();
   interfaceSets(policy, parts);
   addressSets(policy, parts);
+  outerSets(policy, parts);
   const lookups = policyLookups(policy, parts);
   const published = publishRules(policy, parts);
   forwardChains(policy, parts, lookups, published);
@@ -41,7 +43,8 @@ function interfaceSets({ networks }: HostPolicy, parts: TableParts): void {
   parts.set('inner', ['ifname'], ['lo', ...names(networks)]);
   parts.set('filtered', ['ifname'], names(filtered));
   parts.set('isolated', ['ifname'], names(networks.filter((network) => network.isolated)));
-  parts.set('from_host', ['ifname'], names(filtered.filter((network) => network.fromHost)));
+  const open = filtered.filter((network) => network.fromHost);
+  parts.set('from_host', ['ifname'], [...names(open), ...open.flatMap(({ shared }) => shared?.bridge ?? [])]);
 }
 
 function addressSets({ networks, elsewhere, notInternet, endpoints }: HostPolicy, parts: TableParts): void {

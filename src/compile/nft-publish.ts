@@ -156,7 +156,9 @@ function translations(published: readonly Publication[], family: Family, parts: 
   const ofHost = [
     rule(isNot({ fib: { result: 'type', flags: ['daddr'] } }, 'local'), { return: null }),
     rule(is(daddr(family), elsewhere.length === 1 ? (elsewhere[0] ?? '') : anyOf(...elsewhere)), { return: null }),
-    rule(is(daddr(family), `@gateways${suffix}`), { return: null }),
+    ...(parts.sets.some(({ name }) => name === `gateways${suffix}`)
+      ? [rule(is(daddr(family), `@gateways${suffix}`), { return: null })]
+      : []),
   ];
   parts.chain(`translate${suffix}`, [...atOne, ...(atAll.length > 0 ? [...ofHost, ...atAll] : [])]);
 }

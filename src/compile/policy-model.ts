@@ -69,6 +69,19 @@ export interface PolicyNetwork {
   /** The host's addresses on those interfaces, fe80::1 included. */
   readonly gateways: readonly string[];
   readonly snat?: string;
+  /**
+   * kind bridged: the guests share the outer network's layer 2, so the host meets them by an interface that is not theirs alone. They are known by their addresses; the
+   * neighbours on the wire are outside, hence no `interfaces`, `subnets` or `gateways`.
+   */
+  readonly shared?: SharedLink;
+}
+
+export interface SharedLink {
+  readonly bridge: string;
+  /** The physical interface on it. */
+  readonly port: string;
+  /** The host's own addresses there, at which its guests may ask for names. */
+  readonly resolvers: readonly string[];
 }
 
 /** One range of ports of this host that leads to a guest, in one family. */

@@ -6,7 +6,7 @@ import type { Fabric, Network, Party, Rule } from '../fabric/model.ts';
 import type { HostFacts } from '../hoststate/model.ts';
 import type { Family } from '../net/ip.ts';
 import { localNetworks, localNics, type LocalNic } from './local-nics.ts';
-import { GATEWAY_LINK_LOCAL } from './links.ts';
+import { carrierOf, GATEWAY_LINK_LOCAL, resolversOn } from './links.ts';
 import { LocalIndex } from './local-index.ts';
 import { domainSet } from './domain-sets.ts';
 import type { Direction, Endpoint, Entry, HostPolicy, Layer, Peer, PolicyNetwork, Publication } from './policy-model.ts';
@@ -32,7 +32,7 @@ export function hostPolicy(
   facts: HostFacts,
   nics: readonly LocalNic[] = localNics(fabric, hostName),
 ): HostPolicy {
-  const networks = new Map(localNetworks(fabric, hostName).map((network) => [network.name, policyNetwork(network)]));
+  const networks = new Map(localNetworks(fabric, hostName).map((network) => [network.name, policyNetwork(network, facts)]));
   const resolvers = new Map(localNetworks(fabric, hostName).map((network) => [network.name, resolverOf(fabric, network)]));
   const drafts = new Map<string, Draft>();
   const linkLocals = new Map<string, Endpoint>();
@@ -75,16 +75,16 @@ export function hostPolicy(
     logs ||= rule.log;
   }
 
-  const elsewhere = normalPrefixes(fabric.networks.filter((n) => n.host !== hostName).flatMap(subnetsOf));
+  const elsewhere = normalPrefixes(fabric.networks.filter((n) => n.host !== hostName && n.kind !== 'bridged').flatMap(subnetsOf));
   const hostAddresses = [
     ...fabric.hosts.flatMap((host) => host.addresses),
-    ...(facts.uplink?.addresses ?? []).map((address) => address.replace(/\/\d+$/, '')),
+    ...[facts.uplink, ...facts.interfaces].flatMap((link) => link?.addresses ?? []).map((address) => address.replace(/\/\d+$/, '')),
   ];
   const kinds = [...networks.values()];
   const some = (family: Family): boolean => kinds.some((network) => network.subnets.some((subnet) => familyOf(subnet) === family));
   return {
     host: hostName,
-    ...(facts.uplink ? { uplink: facts.uplink.name } : {}),
+    ...(facts.uplink ? { uplink: carrierOf(facts.uplink.name, localNetworks(fabric, hostName)) } : {}),
     networks: kinds,
     elsewhere,
     notInternet: normalPrefixes([...SPECIAL, ...fabric.networks.flatMap(subnetsOf), ...hostAddresses]),
@@ -109,13 +109,16 @@ const EGRESS: Readonly<Record<Family, Entry>> = {
 
 const subnetsOf = (network: Network): string[] => [network.v4?.subnet, network.v6?.subnet].filter((subnet) => subnet !== undefined);
 
-function policyNetwork(network: Network): PolicyNetwork {
+function policyNetwork(network: Network, facts: HostFacts): PolicyNetwork {
+  const common = { name: network.name, filtered: network.filter === 'on', fromHost: network.fromHost === 'allow' };
+  if (network.kind === 'bridged') {
+    const shared = { bridge: network.bridge, port: network.interface ?? '', resolvers: resolversOn(network, facts) };
+    return { ...common, interfaces: [], isolated: false, subnets: [], keptIn: [], gateways: [], shared };
+  }
   return {
-    name: network.name,
+    ...common,
     interfaces: [network.bridge],
     isolated: network.kind === 'isolated',
-    filtered: network.filter === 'on',
-    fromHost: network.fromHost === 'allow',
     subnets: subnetsOf(network),
     keptIn: subnetsOf(network).filter((subnet) => network.kind === 'isolated' || isPrivate(subnet)),
     gateways: [...(network.v4 ? [network.v4.gateway] : []), ...(network.v6 ? [network.v6.gateway, GATEWAY_LINK_LOCAL] : [])],

@@ -7,6 +7,7 @@ import type { Fabric, Network } from '../fabric/model.ts';
 import type { HostFacts } from '../hoststate/model.ts';
 import { formatPrefix, parsePrefix, prefixesOverlap, prefixWithin, type Prefix } from '../net/ip.ts';
 import { isolatedProblems } from './isolated.ts';
+import { outerProblems } from './outer-problems.ts';
 import { localNetworks } from './local-nics.ts';
 import { publishProblems } from './publish-problems.ts';
 
@@ -25,6 +26,7 @@ export function hostProblems(fabric: Fabric, hostName: string, facts: HostFacts)
   const ofNetworks = localNetworks(fabric, hostName).flatMap((network) => [
     ...subnetsInUse(network, facts),
     ...uplinkProblems(network, facts),
+    ...outerProblems(network, fabric, facts),
     ...(network.filter === 'off' ? [filterOff(network)] : []),
   ]);
   return [...ofNetworks, ...isolatedProblems(fabric, hostName, facts), ...publishProblems(fabric, hostName, facts)];
@@ -44,7 +46,8 @@ function subnetsInUse(network: Network, facts: HostFacts): Diagnostic[] {
     const said = new Set<string>();
     for (const { prefix, link } of routes) {
       const key = `${prefix.length < subnet.length} ${link}`;
-      if (!prefixesOverlap(prefix, subnet) || said.has(key)) continue;
+      // A bridged network is part of the one its interface is in.
+      if (!prefixesOverlap(prefix, subnet) || said.has(key) || link === network.interface) continue;
       said.add(key);
       problems.push(inUse(network, subnet, prefix, link));
     }

@@ -4,14 +4,17 @@
  */
 import type { Network } from '../fabric/model.ts';
 import type { HostFacts, Sysctl } from '../hoststate/model.ts';
+import { carrierOf } from './links.ts';
 import { familyOf } from './prefixes.ts';
 
 /** Settings of the bridges (they vanish with them), then of the host. */
 export function sysctls(networks: readonly Network[], facts: HostFacts): Sysctl[] {
-  if (networks.length === 0) return [];
-  const v4 = networks.some((network) => network.v4);
-  const v6 = networks.filter((network) => network.v6);
-  return [...networks.flatMap(bridgeSettings), ...(v4 ? forwarding4(facts) : []), ...(v6.length > 0 ? forwarding6(v6, facts) : [])];
+  const inner = networks.filter((network) => network.kind !== 'bridged');
+  // Bridged frames are not forwarded packets: a host with bridged networks only stays what it was.
+  if (inner.length === 0) return [];
+  const v4 = inner.some((network) => network.v4);
+  const v6 = inner.filter((network) => network.v6);
+  return [...inner.flatMap(bridgeSettings), ...(v4 ? forwarding4(facts) : []), ...(v6.length > 0 ? forwarding6(v6, facts, networks) : [])];
 }
 
 function bridgeSettings({ bridge, v4, v6 }: Network): Sysctl[] {
@@ -51,14 +54,18 @@ function forwarding4(facts: HostFacts): Sysctl[] {
  * must go on accepting router advertisements: `force_forwarding` forwards without making it a router (Linux 6.17), and the host's other ways out need it like the uplink; before that,
  * everything forwards and `accept_ra=2` keeps the advertisements.
  */
-function forwarding6(networks: readonly Network[], facts: HostFacts): Sysctl[] {
+function forwarding6(networks: readonly Network[], facts: HostFacts, all: readonly Network[]): Sysctl[] {
   const onBridges = networks.map(({ bridge }): Sysctl => ({ key: `net/ipv6/conf/${bridge}/forwarding`, value: '1', link: bridge }));
   if (facts.forwarding.v6) return [...onBridges, { key: 'net/ipv6/conf/all/forwarding', value: '1' }];
   if (facts.features.forceForwarding) {
     return [
       ...onBridges,
       ...networks.map(({ bridge }): Sysctl => ({ key: `net/ipv6/conf/${bridge}/force_forwarding`, value: '1', link: bridge })),
-      ...outerLinks6(facts).map((name): Sysctl => ({ key: `net/ipv6/conf/${name}/force_forwarding`, value: '1' })),
+      ...outerLinks6(facts).map((name): Sysctl => {
+        const carrier = carrierOf(name, all);
+        const setting = { key: `net/ipv6/conf/${carrier}/force_forwarding`, value: '1' };
+        return carrier === name ? setting : { ...setting, link: carrier };
+      }),
     ];
   }
   return [

@@ -15,11 +15,13 @@ export function upstreamsOf(fabric: Fabric, network: Network): readonly string[]
  * network decides nothing here. Undefined for a network that asks nobody.
  */
 export function resolverOf(fabric: Fabric, network: Network): string | undefined {
-  if (network.kind !== 'nat') return undefined;
+  if (network.kind === 'isolated') return undefined;
   const servers = upstreamsOf(fabric, network);
   return servers.length === 0 ? 'host' : servers.join(',');
 }
 
 export function gatewaysOf(network: Network): string[] {
+  // The outer network's gateway is somebody else, whom the host may well ask for names.
+  if (network.kind === 'bridged') return [];
   return [...(network.v4 ? [network.v4.gateway] : []), ...(network.v6 ? [network.v6.gateway] : [])];
 }

@@ -8,10 +8,11 @@ import { startingFile } from './starting-file.ts';
 
 const facts = (routes: readonly string[], v6 = true): HostFacts => ({
   uplink: { name: 'enp1s0', mtu: 1500, addresses: ['203.0.113.4/24'], v6 },
+  interfaces: [],
   forwarding: { v4: false, v6: false },
   acceptRa: [],
   routes: routes.map((prefix) => ({ prefix, link: 'enp1s0' })),
-  features: { forceForwarding: false },
+  features: { forceForwarding: false, bridgeNetfilter: false },
 });
 
 function subnetsOf(text: string): readonly string[] {

@@ -79,7 +79,23 @@ type Layer3 = Pick<GuestNic, 'addresses' | 'routes'>;
 const layer3: Readonly<Record<Network['kind'], (nic: Nic, network: Network) => Layer3>> = {
   nat: behindBridge,
   isolated: behindBridge,
+  bridged: onOuterNetwork,
 };
+
+/** Neighbours are on the link and the outer network's own router leads out. */
+function onOuterNetwork(nic: Nic, { v4, v6 }: Network): Layer3 {
+  const lengthOf = (subnet: string): number => parsePrefix(subnet)?.length ?? 0;
+  return {
+    addresses: [
+      ...(nic.v4 !== undefined && v4 ? [`${nic.v4}/${lengthOf(v4.subnet)}`] : []),
+      ...(nic.v6 !== undefined && v6 ? [`${nic.v6}/${lengthOf(v6.subnet)}`] : []),
+    ],
+    routes: [
+      ...(nic.default && nic.v4 !== undefined && v4 ? [{ prefix: '0.0.0.0/0', via: v4.gateway }] : []),
+      ...(nic.default && nic.v6 !== undefined && v6 ? [{ prefix: '::/0', via: v6.gateway }] : []),
+    ],
+  };
+}
 
 function behindBridge(nic: Nic, network: Network): Layer3 {
   const addresses: string[] = [];

@@ -81,7 +81,7 @@ function checkPlace(network: NetworkDraft, ip: Ip, address: string, at: Place, p
   const prefixes = network.within.filter((prefix) => prefix.family === ip.family);
   if (!prefixes.some((prefix) => prefixContains(prefix, ip))) {
     // A network whose subnets are wrong has been reported; where its addresses should lie is then unknown.
-    if (!network.sound && (network.entry.kind === 'nat' || network.entry.kind === 'isolated')) return false;
+    if (!network.sound && network.entry.kind !== 'routed') return false;
     if (!network.sound && network.within.length === 0) return false;
     const where = prefixes.map(formatPrefix).join(', ');
     const message =

@@ -85,16 +85,17 @@ const finishHost = ({ name, uplink, addresses }: HostDraft): Host => ({ name, ad
 
 function finishNetwork(draft: NetworkDraft, mac: string | undefined): Network | undefined {
   const { name, entry, host, bridge, v4, v6 } = draft;
-  if ((entry.kind !== 'nat' && entry.kind !== 'isolated') || !host || mac === undefined) return undefined;
+  if (entry.kind === 'routed' || !host || mac === undefined) return undefined;
   return {
     name,
     kind: entry.kind,
     host: host.name,
     bridge,
+    ...(entry.kind === 'bridged' && { interface: entry.interface }),
     mac,
     ...(v4 && { v4: { subnet: v4.subnet, gateway: v4.gateway, range: { from: numberText(v4.first), to: numberText(v4.last) } } }),
     ...(v6 && { v6: { subnet: v6.subnet, gateway: v6.gateway } }),
-    ...(entry.snat !== undefined && { snat: entry.snat }),
+    ...(entry.kind !== 'bridged' && entry.snat !== undefined && { snat: entry.snat }),
     egress: entry.kind === 'isolated' || entry.egress?.kind === 'deny' ? 'deny' : 'allow',
     fromHost: entry.fromHost ?? 'allow',
     dns: entry.dns ?? [],

@@ -38,7 +38,7 @@ export interface NetworkDraft {
   readonly v6: V6Plan | undefined;
   /** Prefixes a guest's address may come from, for the kinds that are not planned yet. */
   readonly within: readonly Prefix[];
-  /** True for nat and isolated with sound subnets: only those get addresses. */
+  /** True for nat, isolated and bridged with sound subnets: only those get addresses. */
   readonly sound: boolean;
 }
 

@@ -40,11 +40,13 @@ export type Egress = 'allow' | 'deny';
 
 export interface Network {
   readonly name: string;
-  readonly kind: 'nat' | 'isolated';
+  readonly kind: 'nat' | 'isolated' | 'bridged';
   readonly host: string;
   /** Name of the bridge: `br-` and the network's name in lower case, at most 15 characters. */
   readonly bridge: string;
-  /** The bridge's MAC, derived from fabric and network. */
+  /** bridged: the physical interface that joins the bridge, which takes over its MAC and the host's addresses on it. */
+  readonly interface?: string;
+  /** The bridge's MAC, derived from fabric and network; not that of a bridged network's. */
   readonly mac: string;
   readonly v4?: { readonly subnet: string; readonly gateway: string; readonly range: { readonly from: string; readonly to: string } };
   /** `gateway` is the address on the bridge inside the subnet (DNS, DHCPv6); guests' next hop is always fe80::1. */

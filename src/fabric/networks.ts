@@ -45,7 +45,27 @@ export function draftNetworks(model: FileModel, hosts: Hosts, problems: Problems
     if (networks.has(name.toLowerCase())) continue;
     networks.set(name.toLowerCase(), draftNetwork(name, entry, hosts, problems));
   }
+  checkInterfaces([...networks.values()], problems);
   return networks;
+}
+
+/** An interface is a port of one bridge. */
+function checkInterfaces(networks: readonly NetworkDraft[], problems: Problems): void {
+  const takers = new Map<string, NetworkDraft>();
+  for (const network of networks) {
+    const { entry, name, host } = network;
+    if (entry.kind !== 'bridged' || host === undefined) continue;
+    const place = `${host.name} ${entry.interface}`;
+    const first = takers.get(place);
+    if (first === undefined) takers.set(place, network);
+    else
+      problems.error(
+        'interface-taken',
+        value('networks', name, 'interface'),
+        `the interface ${entry.interface} joins the bridge of the network \`${first.name}\` already; put the guests of both into one network, or take another interface (a VLAN of it, such as ${entry.interface}.10, is one of its own).`,
+        { message: `\`${first.name}\` is here`, at: value('networks', first.name, 'interface') },
+      );
+  }
 }
 
 function draftNetwork(name: string, entry: NetworkEntry, hosts: Hosts, problems: Problems): NetworkDraft {
@@ -56,8 +76,8 @@ function draftNetwork(name: string, entry: NetworkEntry, hosts: Hosts, problems:
     return { name, entry, host, bridge, v4: undefined, v6: undefined, within, sound: false };
   }
   const plan = planSubnets(name, entry, ['networks', name], problems);
-  const planned = entry.kind === 'nat' || entry.kind === 'isolated';
-  if (planned && entry.subnet.length === 0) {
+  const count = entry.subnet?.length ?? 0;
+  if (count === 0) {
     problems.error(
       'subnet-missing',
       key('networks', name),
@@ -73,7 +93,7 @@ function draftNetwork(name: string, entry: NetworkEntry, hosts: Hosts, problems:
     );
   }
   const within = [plan.v4, plan.v6].flatMap((p) => p?.prefix ?? []);
-  return { name, entry, host, bridge, v4: plan.v4, v6: plan.v6, within, sound: plan.sound && planned && entry.subnet.length > 0 };
+  return { name, entry, host, bridge, v4: plan.v4, v6: plan.v6, within, sound: plan.sound && count > 0 };
 }
 
 function hostOf(network: string, wanted: string | undefined, hosts: Hosts, problems: Problems): HostDraft | undefined {

@@ -37,13 +37,12 @@ export function refuseUnsupported(model: FileModel, hosts: Hosts, guests: Guests
     if (host.behind) refuse(key('hosts', name, 'behind'), '`behind` is', 'leave it out');
   }
   for (const [name, network] of Object.entries(model.networks)) {
-    if (network.kind === 'bridged' || network.kind === 'routed') {
+    if (network.kind === 'routed')
       refuse(
         value('networks', name, 'kind'),
-        `networks of kind \`${network.kind}\` are`,
-        'use `nat` or `isolated`, or take the network out',
+        'networks of kind `routed` are',
+        'use `nat`, `isolated` or `bridged`, or take the network out',
       );
-    }
     egress(network.egress, ['networks', name, 'egress']);
   }
   for (const [name, guest] of Object.entries(model.guests)) egress(guest.egress, ['guests', name, 'egress']);

@@ -12,6 +12,8 @@ interface Claim {
   readonly owner: string;
   readonly prefix: Prefix;
   readonly at: Place;
+  /** The host's own addresses may lie in it: it is the outer network. */
+  readonly shared?: boolean;
 }
 
 export interface NamedPrefix {
@@ -29,12 +31,17 @@ export function checkOverlaps(
 ): void {
   const claims: Claim[] = [];
   for (const network of networks) {
-    if (network.entry.kind !== 'nat' && network.entry.kind !== 'isolated') continue;
-    const texts = network.entry.subnet;
+    if (network.entry.kind === 'routed') continue;
+    const texts = network.entry.subnet ?? [];
     for (const plan of [network.v4, network.v6]) {
       if (!plan) continue;
       const i = Math.max(0, texts.indexOf(plan.subnet));
-      claims.push({ owner: `the network \`${network.name}\``, prefix: plan.prefix, at: value('networks', network.name, 'subnet', i) });
+      claims.push({
+        owner: `the network \`${network.name}\``,
+        prefix: plan.prefix,
+        at: value('networks', network.name, 'subnet', i),
+        shared: network.entry.kind === 'bridged',
+      });
     }
   }
   for (const link of links) claims.push({ owner: `the link \`${link.name}\``, prefix: link.prefix, at: link.at });
@@ -42,7 +49,7 @@ export function checkOverlaps(
   for (const host of hosts) {
     for (const [i, text] of host.addresses.entries()) {
       const ip = parseIp(text);
-      const claim = ip && claims.find((c) => prefixContains(c.prefix, ip));
+      const claim = ip && claims.find((c) => c.shared !== true && prefixContains(c.prefix, ip));
       if (!claim) continue;
       problems.error(
         'subnet-overlap',

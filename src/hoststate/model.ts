@@ -18,6 +18,8 @@ export interface HostState {
   readonly host: string;
   /** Sorted by name. */
   readonly links: readonly Link[];
+  /** Interfaces, not Weft's, that are ports of its bridges; the host's own addresses and routes are on the bridge then. Sorted by interface. */
+  readonly enslaved: readonly Enslaved[];
   /** Addresses on Weft's bridges. Sorted. */
   readonly addresses: readonly Address[];
   /** Routes of protocol {@link WEFT_PROTOCOL} in the host's namespace. Sorted. */
@@ -38,12 +40,20 @@ export interface HostState {
 
 export type Link = BridgeLink | PortLink;
 
+/** A physical interface on a bridge of Weft (kind bridged). */
+export interface Enslaved {
+  readonly interface: string;
+  readonly bridge: string;
+}
+
 export interface BridgeLink {
   readonly kind: 'bridge';
   readonly name: string;
   readonly alias: string;
   readonly mac: string;
   readonly mtu: number;
+  /** Frames that it forwards pass the inet hooks too, with connection tracking (br_netfilter): its guests share a layer 2 with the outer network. */
+  readonly nfCall?: true;
   /** Only ever observed: what is not as Weft sets it up (`down`, `stp`, `multicast snooping`). Absent when all is right. */
   readonly deviations?: readonly string[];
 }
@@ -54,12 +64,14 @@ export interface PortLink {
   readonly alias: string;
   /** Name of the bridge. The port is isolated, does not learn, and is not flooded with unknown unicast. */
   readonly bridge: string;
+  /** Not isolated: it shares its layer 2 with the other ports of the bridge (kind bridged). */
+  readonly shared?: true;
   readonly mtu: number;
   /** TAP: user name that may open it. */
   readonly owner?: string;
   /** veth: key into {@link HostState.guests} and the interface's name there. */
   readonly peer?: { readonly guest: string; readonly interface: string };
-  /** Only ever observed: what is not as Weft sets it up (`down`, `not isolated`, `learning`, `flooded`). Absent when all is right. */
+  /** Only ever observed: what is not as Weft sets it up (`down`, `learning`, `flooded`). Absent when all is right. */
   readonly deviations?: readonly string[];
 }
 
@@ -197,6 +209,8 @@ export interface HostFacts {
     /** There is an IPv6 default route. */
     readonly v6: boolean;
   };
+  /** The interfaces that bridged networks name, as far as they are there; what is on their bridges counts as theirs. In the order asked for. */
+  readonly interfaces: readonly HostInterface[];
   /** Forwarding was already on before Weft (`net.ipv4.conf.all.forwarding`, `net.ipv6.conf.all.forwarding`). */
   readonly forwarding: { readonly v4: boolean; readonly v6: boolean };
   /** Interfaces, not Weft's, that accept router advertisements now (accept_ra 1 and not forwarding), and would stop when v6 forwarding comes on. */
@@ -208,7 +222,20 @@ export interface HostFacts {
   readonly features: KernelFeatures;
 }
 
+/** An interface of the host that is not Weft's. */
+export interface HostInterface {
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** `203.0.113.10/24`, global scope, both families. */
+  readonly addresses: readonly string[];
+  /** What keeps it from being a port of a bridge, if anything. */
+  readonly unfit?: 'wireless' | 'bridge' | 'loopback' | 'no-ethernet' | 'down' | { readonly master: string };
+}
+
 export interface KernelFeatures {
+  /** br_netfilter is there (/proc/sys/net/bridge): what a bridge forwards can be made to pass the inet hooks. */
+  readonly bridgeNetfilter: boolean;
   /** net.ipv6.conf.*.force_forwarding exists (Linux 6.17). */
   readonly forceForwarding: boolean;
 }

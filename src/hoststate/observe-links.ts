@@ -1,7 +1,7 @@
 /** Reads `ip -j -d link` (ip-link(8)) into typed links, and tells which of them are Weft's, by their alias. */
 import { isRecord, text } from './nft-json.ts';
 import { WEFT_ALIAS_PREFIX, WEFT_LINK_GROUP } from './model.ts';
-import type { Link } from './model.ts';
+import type { Enslaved, Link } from './model.ts';
 
 /** Any link of the host. */
 export interface SeenLink {
@@ -11,6 +11,8 @@ export interface SeenLink {
   readonly kind?: string;
   readonly alias?: string;
   readonly mac: string;
+  /** `ether`, `loopback`, `none`, … */
+  readonly type: string;
   readonly mtu: number;
   /** Set up by the administrator; says nothing of a carrier. */
   readonly up: boolean;
@@ -39,6 +41,7 @@ export function readLinks(json: unknown): SeenLink[] {
         ...optional('kind', info['info_kind']),
         ...optional('alias', link['ifalias']),
         mac: text(link['address']),
+        type: text(link['link_type']),
         mtu: typeof link['mtu'] === 'number' ? link['mtu'] : 0,
         up: Array.isArray(link['flags']) && link['flags'].includes('UP'),
         group: text(link['group']),
@@ -67,14 +70,28 @@ export function ownLinks(links: readonly SeenLink[]): Link[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** Ports of Weft's bridges that are not Weft's, sorted. */
+export function enslavedLinks(links: readonly SeenLink[]): Enslaved[] {
+  const bridges = new Set(links.filter((link) => isOwnLink(link) && link.kind === 'bridge').map(({ name }) => name));
+  return links
+    .flatMap((link) =>
+      link.master !== undefined && bridges.has(link.master) && !isOwnLink(link) ? [{ interface: link.name, bridge: link.master }] : [],
+    )
+    .sort((a, b) => (a.interface < b.interface ? -1 : 1));
+}
+
 function ownLink(link: SeenLink): Link | undefined {
   const { name, mtu, mac } = link;
   const alias = link.alias ?? '';
-  if (link.kind === 'bridge') return { kind: 'bridge', name, alias, mac, mtu, ...deviations(bridgeDeviations(link)) };
+  if (link.kind === 'bridge') {
+    const nfCall = link.details['nf_call_iptables'] === 1 && link.details['nf_call_ip6tables'] === 1 ? { nfCall: true as const } : {};
+    return { kind: 'bridge', name, alias, mac, mtu, ...nfCall, ...deviations(bridgeDeviations(link)) };
+  }
   const kind = link.kind === 'veth' ? 'veth' : link.kind === 'tun' && link.details['type'] === 'tap' ? 'tap' : undefined;
   if (!kind) return undefined;
   const owner = kind === 'tap' && link.owner !== undefined ? { owner: link.owner } : {};
-  return { kind, name, alias, bridge: link.master ?? '', mtu, ...owner, ...deviations(portDeviations(link)) };
+  const shared = link.master !== undefined && link.port['isolated'] === false ? { shared: true as const } : {};
+  return { kind, name, alias, bridge: link.master ?? '', ...shared, mtu, ...owner, ...deviations(portDeviations(link)) };
 }
 
 /** Moved to the group in which links are deleted (plan/link-lines.ts), and then not deleted: the next deletion would take it along. */
@@ -95,7 +112,6 @@ function portDeviations(link: SeenLink): string[] {
   const found = up ? [] : ['down'];
   if (isDoomed(link)) found.push('about to be deleted');
   if (master === undefined) return found;
-  if (port['isolated'] !== true) found.push('not isolated');
   if (port['learning'] !== false) found.push('learning');
   if (port['flood'] !== false) found.push('flooded');
   return found;

@@ -30,7 +30,8 @@ test('links are known by their alias, with what is wrong with them', () => {
       alias: 'weft:demo:port:b',
       bridge: 'br-int',
       mtu: 1500,
-      deviations: ['not isolated', 'learning', 'flooded'],
+      shared: true,
+      deviations: ['learning', 'flooded'],
     },
   ]);
   assert.equal(links[2]?.group, '22359');

@@ -1,36 +1,51 @@
 /** What the compiler has to know of a host before Weft: its uplink, whether it forwards, what networks it already has. Changes nothing. */
-import type { HostFacts } from '../hoststate/model.ts';
+import type { HostFacts, HostInterface } from '../hoststate/model.ts';
 import { WEFT_PROTOCOL } from '../hoststate/model.ts';
 import { readAddresses, readRoutes } from '../hoststate/observe-addresses.ts';
 import type { SeenRoute } from '../hoststate/observe-addresses.ts';
-import { isOwnLink, readLinks } from '../hoststate/observe-links.ts';
+import { enslavedLinks, isOwnLink, readLinks } from '../hoststate/observe-links.ts';
+import type { SeenLink } from '../hoststate/observe-links.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
 import { readSysctls } from './sysctls.ts';
 
 /**
  * Reads the facts. `uplink` names the interface to the outer network; by default the one of the default route with the lowest metric,
- * IPv4 before IPv6. No such interface: `facts.uplink` is undefined. Settings are as they are now, also where Weft has set them.
+ * IPv4 before IPv6. No such interface: `facts.uplink` is undefined. `interfaces` names those to tell more of. Settings are as they are now, also where Weft has set them.
  */
-export async function readFacts(kernel: Kernel, uplink?: string): Promise<HostFacts> {
+export async function readFacts(kernel: Kernel, uplink?: string, interfaces: readonly string[] = []): Promise<HostFacts> {
   // By family: without one, ip lists every link, addresses or not.
-  const [links, addresses4, addresses6, routes] = await Promise.all([
-    runJson(kernel, 'ip', ['-j', 'link', 'show']).then(readLinks),
+  const [links, addresses4, addresses6, seenRoutes] = await Promise.all([
+    runJson(kernel, 'ip', ['-j', '-d', 'link', 'show']).then(readLinks),
     runJson(kernel, 'ip', ['-j', '-4', 'addr', 'show']).then(readAddresses),
     runJson(kernel, 'ip', ['-j', '-6', 'addr', 'show']).then(readAddresses),
     runJson(kernel, 'ip', ['-j', 'route', 'show', 'table', 'all']).then(readRoutes),
   ]);
-  const addresses = [...addresses4, ...addresses6];
+  // What is on a bridge of Weft's that carries an interface of the host is that interface's.
+  const standsFor = new Map(enslavedLinks(links).map((entry) => [entry.bridge, entry.interface]));
+  const addresses = [...addresses4, ...addresses6].map((entry) => ({ ...entry, link: standsFor.get(entry.link) ?? entry.link }));
+  const routes = seenRoutes.map(({ link, ...route }): SeenRoute =>
+    link === undefined ? route : { ...route, link: standsFor.get(link) ?? link },
+  );
   const own = new Set(links.filter(isOwnLink).map(({ name }) => name));
   const others = links.filter(({ name }) => name !== 'lo' && !own.has(name)).map(({ name }) => name);
   const raKeys = (name: string): readonly string[] =>
     ['accept_ra', 'forwarding', 'disable_ipv6'].map((leaf) => `net/ipv6/conf/${name}/${leaf}`);
-  const values = await readSysctls(kernel, [forwarding4, forwarding6, forceForwarding, ...others.filter(isSysctlName).flatMap(raKeys)]);
+  const values = await readSysctls(kernel, [
+    forwarding4,
+    forwarding6,
+    forceForwarding,
+    bridgeNetfilter,
+    ...others.filter(isSysctlName).flatMap(raKeys),
+  ]);
   const acceptsRa = (name: string): boolean =>
     raKeys(name)
       .map((key) => values.get(key))
       .join(' ') === '1 0 0';
 
+  const addressesOf = (link: string): string[] =>
+    addresses.filter((entry) => entry.link === link && entry.scope === 'global' && !entry.temporary).map(({ address }) => address);
+  const wanted = interfaces.flatMap((wantedName) => links.filter((one) => one.name === wantedName));
   const name = uplink ?? defaultRouteLink(routes);
   const link = links.find((candidate) => candidate.name === name);
   return {
@@ -40,22 +55,45 @@ export async function readFacts(kernel: Kernel, uplink?: string): Promise<HostFa
           uplink: {
             name: link.name,
             mtu: link.mtu,
-            addresses: addresses
-              .filter((entry) => entry.link === link.name && entry.scope === 'global' && !entry.temporary)
-              .map(({ address }) => address),
+            addresses: addressesOf(link.name),
             v6: routes.some((route) => route.prefix === '::/0' && route.type === 'unicast' && route.table === 'main'),
           },
         }),
+    interfaces: await Promise.all(
+      wanted.map(async (one) => hostInterface(one, addressesOf(one.name), own, await isWireless(kernel, one.name))),
+    ),
     forwarding: { v4: values.get(forwarding4) === '1', v6: values.get(forwarding6) === '1' },
     acceptRa: others.filter(acceptsRa).sort(),
     routes: foreignRoutes(routes, own),
-    features: { forceForwarding: values.has(forceForwarding) },
+    features: { forceForwarding: values.has(forceForwarding), bridgeNetfilter: values.has(bridgeNetfilter) },
   };
 }
 
 const forwarding4 = 'net/ipv4/conf/all/forwarding';
 const forwarding6 = 'net/ipv6/conf/all/forwarding';
 const forceForwarding = 'net/ipv6/conf/all/force_forwarding';
+const bridgeNetfilter = 'net/bridge/bridge-nf-call-iptables';
+
+function hostInterface(link: SeenLink, addresses: readonly string[], own: ReadonlySet<string>, wireless: boolean): HostInterface {
+  const { name, mac, mtu } = link;
+  const unfit = unfitness(link, own, wireless);
+  return { name, mac, mtu, addresses, ...(unfit === undefined ? {} : { unfit }) };
+}
+
+function unfitness(link: SeenLink, own: ReadonlySet<string>, wireless: boolean): HostInterface['unfit'] {
+  if (wireless) return 'wireless';
+  if (link.type === 'loopback') return 'loopback';
+  if (link.kind === 'bridge') return 'bridge';
+  if (link.type !== 'ether') return 'no-ethernet';
+  if (link.master !== undefined && !own.has(link.master)) return { master: link.master };
+  return link.up ? undefined : 'down';
+}
+
+/** The kernel shows a directory for every interface that cfg80211 drives. */
+async function isWireless(kernel: Kernel, name: string): Promise<boolean> {
+  const { status } = await kernel.tryRun('sh', ['-c', '[ -e /sys/class/net/"$0"/phy80211 ] || [ -e /sys/class/net/"$0"/wireless ]', name]);
+  return status === 0;
+}
 
 /** Interface names may hold characters that Weft's sysctl keys do not; such an interface is left alone. */
 function isSysctlName(name: string): boolean {

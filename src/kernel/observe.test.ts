@@ -43,7 +43,7 @@ neigh replace 10.5.0.2 lladdr 02:00:00:00:00:05 dev br-x nud permanent
 
 test('an untouched host has nothing of Weft, and its facts', async () => {
   const seen = await observe(kernel);
-  assert.deepEqual(seen.own, { links: [], addresses: [], routes: [], neighbors: [], fdb: [], sysctls: [], tables: [] });
+  assert.deepEqual(seen.own, { links: [], enslaved: [], addresses: [], routes: [], neighbors: [], fdb: [], sysctls: [], tables: [] });
   const facts = await readFacts(kernel);
   assert.deepEqual(facts.uplink, { name: 'eth0', mtu: 1400, addresses: ['192.0.2.2/24', '2001:db8::2/64'], v6: true });
   assert.deepEqual(facts.forwarding, { v4: false, v6: false });
@@ -73,6 +73,7 @@ test("Weft's part is told from the rest, and facts do not change by it", async (
       { kind: 'bridge', name: 'br-x', alias: 'weft:demo:bridge:x', mac: '02:00:00:00:00:01', mtu: 1500 },
       { kind: 'tap', name: 'w-a', alias: 'weft:demo:port:a', bridge: 'br-x', mtu: 1500 },
     ],
+    enslaved: [],
     addresses: [{ link: 'br-x', address: '10.5.0.1/24' }],
     routes: [{ prefix: '10.6.0.0/24', link: 'br-x' }],
     neighbors: [{ link: 'br-x', address: '10.5.0.2', mac: '02:00:00:00:00:05' }],

@@ -2,13 +2,13 @@
  * Observes a host: its own part in the shape of a host state, and of everything else as much as plans need. All programs run
  * side by side; each output is read by a pure function of hoststate/. Changes nothing.
  */
-import type { Address, FdbEntry, Link, Neighbor, Route, Sysctl } from '../hoststate/model.ts';
+import type { Address, Enslaved, FdbEntry, Link, Neighbor, Route, Sysctl } from '../hoststate/model.ts';
 import type { NftTable } from '../hoststate/nft.ts';
 import { readRuleset } from '../hoststate/nft-read.ts';
 import { needsListing, withListing } from '../hoststate/nft-xt.ts';
 import { ownRoutes, readAddresses, readFdb, readNeighbors, readRoutes } from '../hoststate/observe-addresses.ts';
 import type { SeenAddress, SeenRoute } from '../hoststate/observe-addresses.ts';
-import { isOwnLink, ownLinks, readLinks } from '../hoststate/observe-links.ts';
+import { enslavedLinks, isOwnLink, ownLinks, readLinks } from '../hoststate/observe-links.ts';
 import type { SeenLink } from '../hoststate/observe-links.ts';
 import { readGeneration } from './generation.ts';
 import { runJson } from './json.ts';
@@ -18,6 +18,7 @@ import { readSysctls } from './sysctls.ts';
 /** Weft's part of a host, as `HostState` has it; guests' insides and services are not the kernel's to tell. */
 export interface OwnState {
   readonly links: readonly Link[];
+  readonly enslaved: readonly Enslaved[];
   readonly addresses: readonly Address[];
   readonly routes: readonly Route[];
   readonly neighbors: readonly Neighbor[];
@@ -62,15 +63,19 @@ export async function observe(kernel: Kernel, options: ObserveOptions = {}): Pro
   const own = new Set(links.filter(isOwnLink).map(({ name }) => name));
   const isOwn = (name: string): boolean => own.has(name);
   const macs = new Map(links.filter(isOwnLink).map(({ name, mac }) => [name, mac]));
+  const enslaved = enslavedLinks(links);
+  // There the host's own addresses are, or are on their way back (kernel/handover.ts); none of Weft's.
+  const outer = new Set(links.filter((link) => isOwnLink(link) && link.details['nf_call_iptables'] === 1).map(({ name }) => name));
   return {
     own: {
       links: ownLinks(links),
+      enslaved,
       addresses: addresses
-        .filter(({ link }) => isOwn(link))
+        .filter(({ link }) => isOwn(link) && !outer.has(link))
         .map(({ link, address }) => ({ link, address }))
         .sort((a, b) => (`${a.link} ${a.address}` < `${b.link} ${b.address}` ? -1 : 1)),
       routes: ownRoutes(routes),
-      neighbors: readNeighbors(neighbors, isOwn),
+      neighbors: readNeighbors(neighbors, (name) => isOwn(name) && !outer.has(name)),
       fdb: readFdb(fdb, (name) => macs.get(name)),
       sysctls: wanted.flatMap((entry) => {
         const value = values.get(entry.key);

@@ -6,17 +6,21 @@ import type { HostState, Sysctl } from '../hoststate/model.ts';
 
 /** Everything that needs Weft's own links only: what can stand before the network is up. */
 export function earlyPart(state: HostState): HostState {
-  return { ...state, sysctls: state.sysctls.filter((entry) => foreignLinkOf(entry) === undefined) };
+  return { ...state, enslaved: [], sysctls: state.sysctls.filter((entry) => foreignLinkOf(entry) === undefined) };
 }
 
 /** Without what stands on interfaces that are not here. `links`: the names of all that are. */
 export function presentPart(state: HostState, links: ReadonlySet<string>): HostState {
-  return { ...state, sysctls: state.sysctls.filter((entry) => isPresent(entry, links)) };
+  return {
+    ...state,
+    enslaved: state.enslaved.filter((entry) => links.has(entry.interface)),
+    sysctls: state.sysctls.filter((entry) => isPresent(entry, links)),
+  };
 }
 
 /** Interfaces that are not Weft's and that the state needs, sorted. */
 export function foreignLinks(state: HostState): string[] {
-  return [...new Set(state.sysctls.flatMap((entry) => foreignLinkOf(entry) ?? []))].sort();
+  return [...new Set([...state.sysctls.flatMap((entry) => foreignLinkOf(entry) ?? []), ...state.enslaved.map((e) => e.interface)])].sort();
 }
 
 const isPresent = (entry: Sysctl, links: ReadonlySet<string>): boolean => {

@@ -21,7 +21,7 @@ export const DOOMED_LINK_GROUP = WEFT_LINK_GROUP + 1;
 /** `link add name br-internal address 02:… mtu 1500 type bridge …`: made down, with no address and no port. */
 export function createBridge(link: BridgeLink): string[] {
   return [
-    `link add name ${link.name} address ${link.mac} mtu ${link.mtu} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+    `link add name ${link.name} address ${link.mac} mtu ${link.mtu} type bridge stp_state 0 forward_delay 0 mcast_snooping 0${link.nfCall ? ' nf_call_iptables 1 nf_call_ip6tables 1' : ''}`,
     `link set dev ${link.name} group ${WEFT_LINK_GROUP} alias ${link.alias} addrgenmode none`,
   ];
 }
@@ -32,9 +32,10 @@ export function createBridge(link: BridgeLink): string[] {
  */
 export function adjustBridge(old: BridgeLink, link: BridgeLink): string[] {
   const mac = old.mac === link.mac ? '' : `address ${link.mac} `;
+  const nfCall = old.nfCall === link.nfCall ? '' : ` nf_call_iptables ${link.nfCall ? 1 : 0} nf_call_ip6tables ${link.nfCall ? 1 : 0}`;
   return [
-    `link set dev ${link.name} ${mac}mtu ${link.mtu} group ${WEFT_LINK_GROUP} alias ${link.alias} addrgenmode none`,
-    `link set dev ${link.name} type bridge stp_state 0 mcast_snooping 0`,
+    `link set dev ${link.name} ${mac}mtu ${link.mtu} group ${WEFT_LINK_GROUP} alias ${link.alias}${link.nfCall ? '' : ' addrgenmode none'}`,
+    `link set dev ${link.name} type bridge stp_state 0 mcast_snooping 0${nfCall}`,
   ];
 }
 
@@ -60,7 +61,7 @@ export function createPort(link: PortLink, guest: GuestSide | undefined): string
 export function enslavePort(link: PortLink): string[] {
   return [
     `link set dev ${link.name} master ${link.bridge}`,
-    `link set dev ${link.name} type bridge_slave isolated on learning off flood off`,
+    `link set dev ${link.name} type bridge_slave isolated ${link.shared ? 'off' : 'on'} learning off flood off`,
   ];
 }
 

@@ -3,7 +3,18 @@
  * down before its rules leave, whatever comes goes up after its rules are in, and forwarding is on only while rules stand.
  */
 import { WEFT_LINK_GROUP } from '../hoststate/model.ts';
-import type { BridgeLink, FdbEntry, GuestSide, HostState, Link, Neighbor, PortLink, Service, Sysctl } from '../hoststate/model.ts';
+import type {
+  BridgeLink,
+  Enslaved,
+  FdbEntry,
+  GuestSide,
+  HostState,
+  Link,
+  Neighbor,
+  PortLink,
+  Service,
+  Sysctl,
+} from '../hoststate/model.ts';
 import { difference, sameJson, type KeyedDifference } from './keyed.ts';
 import {
   addressLine,
@@ -26,6 +37,7 @@ export const emptyState = (fabric: string, host: string): HostState => ({
   fabric,
   host,
   links: [],
+  enslaved: [],
   addresses: [],
   routes: [],
   neighbors: [],
@@ -45,6 +57,7 @@ export function planChanges(before: HostState, after: HostState): Plan {
   const guests = difference(before.guests, after.guests, (guest) => guest.guest);
   const ports = splitPorts(links, before, after, guests);
   const services = difference(before.services, after.services, (service) => service.name);
+  const enslaved = difference(before.enslaved, after.enslaved, (entry) => entry.interface);
   const sysctls = difference(before.sysctls, after.sysctls, (entry) => entry.key);
 
   const steps: Step[] = [];
@@ -54,14 +67,15 @@ export function planChanges(before: HostState, after: HostState): Plan {
 
   const nft = nftDifference(before.tables, after.tables, new Set(ports.recreate.map((link) => link.name)));
   stopServices(services, steps);
-  removeLinks(ports, steps);
+  removeLinks(ports, [...enslaved.deleted, ...enslaved.changed.map((change) => change.before)], steps);
   restoreSysctls(sysctls, before, after, steps);
   makeNamespaces(guests, steps);
   createLinks(ports, after, steps);
   const parked = parkMoving(before, after, new Set([...gone, ...fresh]), steps);
   if (nft.text !== '') steps.push({ kind: 'nft', title: `firewall: ${nft.summary}`, text: nft.text });
   setSysctls(sysctls, fresh, after, steps);
-  bindLinks(parked, after, gone, fresh, ports, steps);
+  const joining = [...enslaved.created, ...enslaved.changed.map((change) => change.after)];
+  bindLinks(parked, after, gone, fresh, ports, joining, steps);
   configureGuests(guests, fresh, after, steps);
   startServices(services, before, nft.toFill, steps);
   removeNamespaces(guests, steps);
@@ -70,6 +84,7 @@ export function planChanges(before: HostState, after: HostState): Plan {
     changes: [
       ...changesOf('bridge', bridges(links), (link) => link.name),
       ...changesOf('port', portsOf(links), (link) => link.name),
+      ...changesOf('uplink', enslaved, (entry) => `${entry.interface} on ${entry.bridge}`),
       ...changesOf('address', difference(before.addresses, after.addresses, addressKey), addressKey),
       ...changesOf(
         'route',
@@ -181,11 +196,25 @@ function startServices(services: KeyedDifference<Service>, before: HostState, to
   }
 }
 
-function removeLinks(work: LinkWork, steps: Step[]): void {
+function removeLinks(work: LinkWork, leaving: readonly Enslaved[], steps: Step[]): void {
   const ports = [...work.remove, ...work.recreate].map((link) => link.name);
-  const all = [...ports, ...work.bridgesRemoved.map((link) => link.name)];
-  const lines = [...work.adjust.map((port) => linkDown(port.name)), ...deleteLinks(all)];
-  if (lines.length > 0) steps.push({ kind: 'ip', title: `take down ${count(all.length + work.adjust.length, 'link')}`, lines });
+  const bridgesGone = work.bridgesRemoved.map((link) => link.name);
+  const take = (all: readonly string[], down: readonly string[]): void => {
+    const lines = [...down, ...deleteLinks(all)];
+    if (lines.length > 0) steps.push({ kind: 'ip', title: `take down ${count(all.length + down.length, 'link')}`, lines });
+  };
+  const down = work.adjust.map((port) => linkDown(port.name));
+  if (leaving.length === 0) {
+    take([...ports, ...bridgesGone], down);
+    return;
+  }
+  // Guests' ports first: what the host hands back must not be reached by them in between; the bridge last, with nothing of the host's on it.
+  take(ports, down);
+  for (const handover of leaving) {
+    const title = `move the host's addresses and routes from ${handover.bridge} back to ${handover.interface}`;
+    steps.push({ kind: 'release', title, handover, ownSettings: [] });
+  }
+  take(bridgesGone, []);
 }
 
 /** Host-wide settings that are no longer wanted go back before any rule leaves; those on a link vanish with it. */
@@ -280,6 +309,7 @@ function bindLinks(
   gone: ReadonlySet<string>,
   fresh: ReadonlySet<string>,
   work: LinkWork,
+  joining: readonly Enslaved[],
   steps: Step[],
 ): void {
   const lost = (name: string): boolean => gone.has(name) || fresh.has(name);
@@ -314,13 +344,23 @@ function bindLinks(
     after.fdb,
     fdbKey,
   );
+  const bridgesUp = [...work.bridgesCreated, ...work.bridgesChanged.map((change) => change.after)].map((link) => linkUp(link.name));
+  // The bridges that the host itself is to go on by: up, then the interface; guests' ports come after it.
+  const early = bridgesUp.filter((line) => joining.some(({ bridge }) => line === linkUp(bridge)));
+  if (early.length > 0)
+    steps.push({ kind: 'ip', title: `bring up ${count(early.length, 'bridge')} for the host's own interface`, lines: early });
+  for (const handover of joining) {
+    const title = `move the host's addresses and routes from ${handover.interface} to ${handover.bridge}`;
+    const ownSettings = after.sysctls.filter((entry) => entry.link === handover.bridge).map((entry) => entry.key);
+    steps.push({ kind: 'enslave', title, handover, ownSettings });
+  }
   const lines = [
     ...neighbors.deleted.map((n) => neighborLine('del', n)),
     ...addresses.created.map((a) => addressLine('replace', a)),
     ...addresses.deleted.map((a) => addressLine('del', a)),
     // An address of the same subnet was secondary until now, and has left with its primary (unless promote_secondaries).
     ...addresses.created.filter((a) => readdressed.has(a.link)).map((a) => addressLine('replace', a)),
-    ...[...work.bridgesCreated, ...work.bridgesChanged.map((change) => change.after)].map((link) => linkUp(link.name)),
+    ...bridgesUp.filter((line) => !early.includes(line)),
     ...routes.deleted.map((r) => routeLine('del', r)),
     ...[...routes.created, ...routes.changed.map((c) => c.after)].map((r) => routeLine('replace', r)),
     ...[...standing, ...again].map((n) => neighborLine('replace', n)),

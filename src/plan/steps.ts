@@ -2,12 +2,14 @@
  * The steps a plan consists of, as plain data: what would be run, in order, without running it. `kernel/` executes them
  * (src/kernel/execute.ts), the journal stores their titles, `apply --verbose` prints their commands.
  */
-import type { GuestSide, Service, Sysctl } from '../hoststate/model.ts';
+import type { Enslaved, GuestSide, Service, Sysctl } from '../hoststate/model.ts';
 
 export type Step =
   /** One `ip -batch`. Stops at the first error and keeps what it did. */
   | { readonly kind: 'ip'; readonly title: string; readonly lines: readonly string[] }
   | { readonly kind: 'bridge'; readonly title: string; readonly lines: readonly string[] }
+  /** The interface joins the bridge and the host's own addresses and routes with it; or all of it leaves again (kernel/handover.ts). */
+  | { readonly kind: 'enslave' | 'release'; readonly title: string; readonly handover: Enslaved; readonly ownSettings: readonly string[] }
   /** One nft transaction. */
   | { readonly kind: 'nft'; readonly title: string; readonly text: string }
   | { readonly kind: 'sysctls'; readonly title: string; readonly entries: readonly Sysctl[] }

@@ -12,7 +12,7 @@ import type { TestPacket, Tri } from './packet.ts';
 export interface Surroundings {
   readonly table: NftTable;
   readonly packet: TestPacket;
-  readonly hook: 'prerouting' | 'forward' | 'postrouting';
+  readonly hook: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
   /** The chain comes after source NAT: source addresses are not what they were. */
   readonly translated: boolean;
   /** The chain comes before connection tracking: no packet has a connection yet. */
@@ -87,11 +87,11 @@ function metaValue(key: string, { packet, hook, marked }: Surroundings): Value {
   switch (key) {
     case 'iifname':
     case 'iif':
-      return packet.iifname;
+      return hook === 'output' ? '' : packet.iifname;
     case 'oifname':
     case 'oif':
       // Before routing there is no way out yet: nothing equals it.
-      return hook === 'prerouting' ? '' : packet.oifname;
+      return hook === 'prerouting' || hook === 'input' ? '' : packet.oifname;
     case 'l4proto':
       return protocolOf(packet);
     case 'nfproto':

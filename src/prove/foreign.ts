@@ -5,6 +5,8 @@
 import type { NftChain, NftTable } from '../hoststate/nft.ts';
 import type { TestPacket } from './packet.ts';
 import { setsMarks, walkBaseChain } from './walk.ts';
+
+export { ruleText } from './walk.ts';
 import type { RulePlace } from './walk.ts';
 
 export type { TestPacket } from './packet.ts';
@@ -33,10 +35,10 @@ export function foreignForwardDrops(tables: readonly NftTable[], flows: readonly
 }
 
 /**
- * Judges a forwarded packet by the filter chains of families ip, ip6 and inet at hooks prerouting, forward and postrouting, in the kernel's
+ * Judges a packet, by default a forwarded one, by the filter chains of families ip, ip6 and inet at the given hooks, in the kernel's
  * order (hook, then priority). NAT chains do not drop and are not walked: give the addresses as they are in the forward hook.
  */
-export function foreignJudge(tables: readonly NftTable[]): (packet: TestPacket) => ForeignVerdict {
+export function foreignJudge(tables: readonly NftTable[], hooks: readonly Hook[] = forwarding): (packet: TestPacket) => ForeignVerdict {
   const marked = tables.some((table) => setsMarks(table.chains));
   const chains = hooks.flatMap((hook) =>
     tables
@@ -65,5 +67,6 @@ export function foreignJudge(tables: readonly NftTable[]): (packet: TestPacket) 
   };
 }
 
-const hooks = ['prerouting', 'forward', 'postrouting'] as const;
+type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
+const forwarding: readonly Hook[] = ['prerouting', 'forward', 'postrouting'];
 const priority = (chain: NftChain): number => chain.base?.priority ?? 0;

@@ -10,10 +10,11 @@ import type { HostFacts, HostState } from '../../src/hoststate/model.ts';
 /** A host with a dual-stack uplink that does not forward yet. */
 export const facts: HostFacts = {
   uplink: { name: 'eth0', mtu: 1500, addresses: ['203.0.113.10/24', '2001:db8::10/64'], v6: true },
+  interfaces: [],
   forwarding: { v4: false, v6: false },
   acceptRa: ['eth0'],
   routes: [],
-  features: { forceForwarding: true },
+  features: { forceForwarding: true, bridgeNetfilter: true },
 };
 
 /** Throws with the problems' messages when the file is wrong. */

@@ -63,8 +63,9 @@ export function fabric(networks: readonly Network[], guests: readonly Guest[], m
 
 export const facts: HostFacts = {
   uplink: { name: 'up', mtu: 1500, addresses: ['203.0.113.10/24'], v6: true },
+  interfaces: [],
   forwarding: { v4: false, v6: false },
   acceptRa: [],
   routes: [],
-  features: { forceForwarding: true },
+  features: { forceForwarding: true, bridgeNetfilter: true },
 };

@@ -325,10 +325,24 @@ guests: { a: { network: external, address: 192.168.119.5 }, b: { network: public
     builds: false,
     says: [
       '2:81 error gateway-outside: the gateway `192.168.119.1` is outside the subnet 192.168.118.0/24; take one inside, such as 192.168.118.1.',
-      '4:44 error address-outside: the address 192.168.119.5 is outside the subnet 192.168.118.0/24 of the network `external`; take one inside, or leave it out to get one.',
       '4:92 error address-outside: the address 203.0.113.16 is outside the subnet 203.0.113.8/29 of the network `public`; take one inside, or leave it out to get one.',
-      '2:21 error not-supported-yet: networks of kind `bridged` are not supported yet; use `nat` or `isolated`, or take the network out.',
-      '3:19 error not-supported-yet: networks of kind `routed` are not supported yet; use `nat` or `isolated`, or take the network out.',
+      '3:19 error not-supported-yet: networks of kind `routed` are not supported yet; use `nat`, `isolated` or `bridged`, or take the network out.',
+    ],
+  },
+  {
+    name: 'two bridged networks on one interface, and a guest with the address of the outer gateway',
+    file: `
+networks:
+  external: { kind: bridged, interface: em0, subnet: 192.168.118.0/24, gateway: 192.168.118.254 }
+  other: { kind: bridged, interface: em0, subnet: 192.168.119.0/24 }
+  bare: { kind: bridged, interface: em1 }
+guests: { a: { network: external, address: 192.168.118.254 }, b: other }
+`,
+    builds: false,
+    says: [
+      '4:3 error subnet-missing: the network `bare` has no subnet; give it one, such as `subnet: 10.0.105.0/24`.',
+      '3:38 error interface-taken: the interface em0 joins the bridge of the network `external` already; put the guests of both into one network, or take another interface (a VLAN of it, such as em0.10, is one of its own). (2:41 `external` is here)',
+      '5:44 error address-reserved: 192.168.118.254 is the gateway address of the network `external`; take another one, or leave it out to get a free one.',
     ],
   },
   {

@@ -1,0 +1,43 @@
+/**
+ * Somebody else who sets up the interface that is to join a bridge would take back what Weft moves, or be lost with it: told before anything changes, with what to set.
+ */
+import type { Diagnostic } from '../diagnostic/diagnostic.ts';
+import type { Enslaved } from '../hoststate/model.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import { managersOf, type Manager } from '../kernel/managers.ts';
+
+/** `joining`: what is to join and is not there yet. Code `interface-managed`, errors; a lease that nobody renews is a warning. */
+export async function managedInterfaces(kernel: Kernel, joining: readonly Enslaved[]): Promise<Diagnostic[]> {
+  const found = await Promise.all(
+    joining.map(async (handover) => (await managersOf(kernel, handover.interface)).map((manager) => managed(handover, manager))),
+  );
+  return found.flat();
+}
+
+function managed(handover: Enslaved, manager: Manager): Diagnostic {
+  return {
+    code: 'interface-managed',
+    severity: manager.kind === 'lease' ? 'warning' : 'error',
+    message: messages[manager.kind](handover, manager),
+  };
+}
+
+type Message = (handover: Enslaved, manager: Manager) => string;
+
+const PAGE = 'docs/bridged.md has the whole of it';
+
+const messages: Readonly<Record<Manager['kind'], Message>> = {
+  networkd: ({ interface: name, bridge }, manager) => {
+    const file = manager.kind === 'networkd' && manager.file !== '' ? ` (${manager.file})` : '';
+    return `${name} is set up by systemd-networkd${file}, which would take the host's addresses back from ${bridge}. Write /etc/systemd/network/05-weft-${name}.network with "[Match]", "Name=${name}", "[Link]", "Unmanaged=yes"; copy the [Network] part of the old file to /etc/systemd/network/05-weft-${bridge}.network under "[Match]", "Name=${bridge}", with "KeepConfiguration=yes" and "ConfigureWithoutCarrier=yes" added; run \`networkctl reload\` and apply again (${PAGE})`;
+  },
+  networkmanager: ({ interface: name, bridge }) =>
+    `${name} is set up by NetworkManager, which would take the host's addresses back from ${bridge}. Write /etc/NetworkManager/conf.d/weft.conf with "[keyfile]" and "unmanaged-devices=interface-name:${name};interface-name:${bridge};interface-name:w-*", run \`nmcli general reload\` and \`nmcli device set ${name} managed no\`, have the host's addresses set by systemd-networkd or /etc/network/interfaces from then on, and apply again (${PAGE})`,
+  'dhcp-client': ({ interface: name, bridge }, manager) => {
+    const [program, pid] = manager.kind === 'dhcp-client' ? [manager.program, manager.pid] : ['', 0];
+    const stop = program === 'dhclient' ? `\`dhclient -x ${name}\`` : `\`kill ${pid}\``;
+    return `${name} gets its address from ${program} (pid ${pid}), which would hear no answers once ${name} is on ${bridge}. Have it run on ${bridge} (in /etc/network/interfaces: "iface ${name} inet manual" and "iface ${bridge} inet dhcp"), stop it for now with ${stop}, which keeps the address, apply again, and then start it on ${bridge} (${PAGE})`;
+  },
+  lease: ({ interface: name, bridge }, manager) =>
+    `the address ${manager.kind === 'lease' ? manager.address : ''} on ${name} has a lifetime, so it came by DHCP, and no client is to be seen; it moves to ${bridge}, where a DHCP client has to renew it, or the host loses it (${PAGE})`,
+};
