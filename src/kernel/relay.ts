@@ -42,8 +42,7 @@ export async function startRelay(kernel: Kernel, service: RelayService, dirs: Se
   const identity = identify(pid, config);
   if (identity !== undefined && hasRead(service, config)) return identity;
   const said = readIfThere(logFile)?.trim().split('\n').at(-1);
-  const message = `The relay that opens domain names does not start: ${said || 'it said nothing'}`;
-  throw new WeftError(2, [{ code: 'program-failed', severity: 'error', message }]);
+  throw notStarted(service, said || 'it said nothing');
 }
 
 /** Gives it the configuration, equal or not, and waits until it goes by it; false when it does not. */
@@ -53,6 +52,17 @@ export async function reloadRelay(service: RelayService, running: ProcessIdentit
   writeWhole(config, relayText(service));
   if (!signal(running, config, 'SIGHUP')) return false;
   return until(() => hasRead(service, config), PATIENCE_MS);
+}
+
+function notStarted({ config }: RelayService, said: string): WeftError {
+  const port = config.listeners[0]?.port ?? 0;
+  if (said.includes('EADDRINUSE')) {
+    const mend = `stop that program, or let it listen on its own addresses only (\`ss -lnptu sport = :${port}\` shows it)`;
+    const message = `another program holds port ${port}, which the relay that opens domain names needs; ${mend}`;
+    return new WeftError(2, [{ code: 'port-in-use', severity: 'error', message }]);
+  }
+  const message = `The relay that opens domain names does not start: ${said}`;
+  return new WeftError(2, [{ code: 'program-failed', severity: 'error', message }]);
 }
 
 const hasRead = (service: RelayService, config: string): boolean =>

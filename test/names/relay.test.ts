@@ -3,14 +3,16 @@ import '../bed/sandboxed.ts';
 import assert from 'node:assert/strict';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import dnsPacket, { type Answer } from 'dns-packet';
-import type { RelayUpstream } from '../../src/hoststate/model.ts';
+import { WeftError } from '../../src/diagnostic/diagnostic.ts';
+import type { RelayService, RelayUpstream } from '../../src/hoststate/model.ts';
 import { openKernel } from '../../src/kernel/open.ts';
+import { observeServices, serviceStatus, startService, stopService } from '../../src/kernel/services.ts';
 import { readOpened, writeOpened } from '../../src/kernel/opened.ts';
 import { answerTo, type Relay } from '../../src/relay/answer.ts';
 import { matcherOf } from '../../src/relay/matching.ts';
@@ -139,4 +141,48 @@ test('follows the resolv.conf of the host, without the gateways of Weft itself',
     '# nameserver 192.0.2.1\nnameserver 10.0.105.254\n nameserver  192.0.2.2 # mine\nnameserver FD00:105:0::1\nnameserver nonsense\noptions edns0\nnameserver 2001:db8::53\n',
   );
   assert.deepEqual(serversOf(upstream), ['192.0.2.2', '2001:db8::53']);
+});
+
+test('runs once as a service, takes new names over without a restart, and says who is in its way', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'weft-relay-'));
+  const dirs = { run: join(directory, 'run'), state: join(directory, 'state') };
+  const pid = (): string => readFileSync(join(dirs.run, 'services/relay/pid'), 'utf8');
+  const service = (pattern: string, address = '127.87.0.1'): RelayService => ({
+    kind: 'relay',
+    name: 'relay',
+    config: {
+      listeners: [{ address, port: 53054, upstream: { kind: 'servers', servers: ['127.0.0.5'] }, domains: [{ pattern, set4: 'n_good4' }] }],
+      graceSeconds: 60,
+      longestSeconds: 1000,
+    },
+  });
+  const asked = async (address: string, name: string): Promise<string> =>
+    (await kernel.run('dig', ['+short', '+tries=1', `@${address}`, '-p', '53054', name])).trim();
+  const holder = createSocket('udp4');
+  holder.bind(53054, '0.0.0.0');
+  await once(holder, 'listening');
+  await assert.rejects(startService(kernel, service('a.test'), dirs), (error) => {
+    assert.ok(error instanceof WeftError);
+    assert.match(error.message, /another program holds port 53054/);
+    return true;
+  });
+  assert.equal(serviceStatus(kernel, 'relay', dirs), 'absent');
+  holder.close();
+
+  await startService(kernel, service('a.test'), dirs);
+  const first = pid();
+  assert.deepEqual(observeServices(dirs, kernel), [{ name: 'relay', alive: true, service: service('a.test') }]);
+  assert.equal(await asked('127.87.0.1', 'a.test'), '198.51.100.5');
+  assert.equal((await open('n_good4')).includes('198.51.100.5 160'), true);
+  // What is open comes back with the set.
+  await kernel.run('nft', ['flush', 'set', 'inet', 'weft', 'n_good4']);
+  await startService(kernel, service('b.test', '127.87.0.2'), dirs);
+  assert.equal(pid(), first);
+  assert.equal((await open('n_good4')).includes('198.51.100.5 160'), true);
+  assert.equal(await asked('127.87.0.2', 'b.test'), '198.51.100.5');
+  await assert.rejects(asked('127.87.0.1', 'b.test'));
+
+  await stopService(kernel, 'relay', dirs);
+  assert.equal(serviceStatus(kernel, 'relay', dirs), 'absent');
+  await assert.rejects(asked('127.87.0.2', 'b.test'));
 });
