@@ -164,3 +164,54 @@ describe('by domain name', () => {
     assert.equal(isTakenBack(inside, local, named.now, rules(a), new Map(), named.earlier), true);
   });
 });
+
+describe('published ports', () => {
+  const published = policy(
+    'publish: [host udp/53 -> db udp/5353, host tcp/80 -> db, 203.0.113.10 udp/1000-1010 -> web from 198.51.100.0/24]',
+  );
+  const udp = (
+    dst: string,
+    dport: number,
+    answers: { readonly src?: string; readonly sport?: number } = {},
+    src = '198.51.100.7',
+  ): Connection => ({
+    ...tcp(src, dst, dport, answers),
+    protocol: 'udp',
+    protocolNumber: 17,
+  });
+
+  it('what they translated stays, also to the guest itself; what they no longer translate goes', () => {
+    const flow = udp('203.0.113.10', 53, { src: '10.0.105.20', sport: 5353 });
+    assert.equal(isTakenBack(flow, local, published, nothing), false);
+    assert.equal(
+      isTakenBack(udp('203.0.113.10', 53, { src: '10.0.105.20', sport: 5353 }, '10.0.105.20'), local, published, nothing),
+      false,
+    );
+    assert.equal(isTakenBack(flow, local, nothing, published), true);
+    assert.equal(isTakenBack(flow, local, policy('publish: [host udp/53 -> web udp/5353]'), published), true);
+    assert.equal(isTakenBack(flow, local, policy('publish: [host udp/54 -> db udp/5353]'), published), true);
+    assert.equal(isTakenBack(flow, local, policy('publish: [host udp/53 -> db udp/5353 from web]'), published), true);
+    assert.equal(isTakenBack(flow, local, policy('publish: [host udp/53 -> db udp/5353]\nblock: [internet -> db]'), published), true);
+    assert.equal(isTakenBack(udp('203.0.113.10', 1001, { src: '10.0.105.10' }), local, published, nothing), false);
+    assert.equal(isTakenBack(udp('203.0.113.10', 1011, { src: '10.0.105.10' }), local, published, nothing), true);
+  });
+
+  it('UDP from before that would pass them by goes; sessions of the host stay', () => {
+    for (const dst of ['203.0.113.10', '203.0.113.11']) {
+      assert.equal(isTakenBack(udp(dst, 53), new Set([...local, '203.0.113.11']), published, nothing), true, dst);
+    }
+    assert.equal(isTakenBack(udp('203.0.113.10', 1005), local, published, nothing), true);
+    assert.equal(
+      isTakenBack(udp('203.0.113.10', 1005, {}, '192.0.2.7'), local, published, nothing),
+      false,
+      'of others, who may not use it',
+    );
+    assert.equal(isTakenBack(udp('192.0.2.1', 53, {}, '203.0.113.10'), local, published, nothing), false, 'to another machine');
+    assert.equal(
+      isTakenBack(udp('10.0.105.1', 53, { sport: 53053 }, '10.0.105.10'), local, published, nothing),
+      false,
+      'DNS of the gateway',
+    );
+    assert.equal(isTakenBack(tcp('198.51.100.7', '203.0.113.10', 80), local, published, nothing), false);
+  });
+});

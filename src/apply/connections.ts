@@ -5,6 +5,7 @@
 import { judge } from '../compile/judge.ts';
 import { usedDomains } from '../compile/domain-sets.ts';
 import type { HostPolicy } from '../compile/policy-model.ts';
+import { translationOf } from '../compile/translation.ts';
 import { deleteConnections, listConnections, type Connection } from '../kernel/conntrack.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { readOpened } from '../kernel/opened.ts';
@@ -41,6 +42,7 @@ export function isTakenBack(
   macs: ReadonlyMap<string, string> = new Map(),
   earlier?: NamedPolicies['earlier'],
 ): boolean {
+  if (policy && isPastTranslation(entry, local, policy)) return true;
   const verdict = policy && judgeConnection(entry, local, policy, macs);
   const byName = (): boolean =>
     earlier !== undefined &&
@@ -52,6 +54,17 @@ export function isTakenBack(
     return [entry.orig.src, entry.reply.src].some((address) => changedHands(address, policy, before));
   // Not the new policy's business: but if an address was a guest's until now, its connections were allowed by the old one only.
   return before !== undefined && judgeConnection(entry, local, before, macs) !== 'not-ours';
+}
+
+/**
+ * Only the first packet of a connection is translated. Of UDP an exchange from before, which nobody need have answered, would go on to where nothing is, for as long as its
+ * opener sends. (Of TCP it is a session of the host itself, which stays.)
+ */
+function isPastTranslation({ orig, reply, protocol }: Connection, local: ReadonlySet<string>, policy: HostPolicy): boolean {
+  if (protocol !== 'udp' || orig.dport === undefined) return false;
+  const path = local.has(orig.src) ? 'output' : 'forward';
+  const meant = translationOf(policy, { src: orig.src, dst: orig.dst, dport: orig.dport, protocol, path, local: local.has(orig.dst) });
+  return meant !== undefined && (reply.src !== meant.target || reply.sport !== meant.targetPort + orig.dport - meant.first);
 }
 
 function changedHands(address: string, policy: HostPolicy | undefined, before: HostPolicy | undefined): boolean {

@@ -5,7 +5,7 @@
 import { judge } from '../compile/judge.ts';
 import type { HostPolicy } from '../compile/policy-model.ts';
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
-import type { Fabric, Party, Rule } from '../fabric/model.ts';
+import type { Fabric, Party, Publish, Rule } from '../fabric/model.ts';
 
 /** Of each side of a rule at most this many guests are tried. */
 const SAMPLES = 3;
@@ -41,9 +41,10 @@ export function uncuttable(before: Fabric, after: Fabric, policyAfter: () => Hos
 type TakenBack = Pick<Rule, 'text' | 'from' | 'to'>;
 
 function withdrawn(before: Fabric, after: Fabric): TakenBack[] {
-  const kept = new Set(after.publish.map(({ id }) => id));
+  const place = ({ host, address, ports, to }: Publish): string => JSON.stringify([host, address ?? null, ports, to]);
+  const kept = new Set(after.publish.flatMap((one) => [one.id, ...(one.from ? [] : [place(one)])]));
   return before.publish
-    .filter(({ id, ports }) => !kept.has(id) && ports.some(({ protocol }) => protocol === 'udp'))
+    .filter((one) => !kept.has(one.id) && !kept.has(place(one)) && one.ports.some(({ protocol }) => protocol === 'udp'))
     .map(({ text, from, to }) => ({
       text,
       from: from ?? [{ kind: 'any', text: 'any' }],

@@ -139,11 +139,15 @@ function publicationOf(policy: HostPolicy, packet: Packet): Publication | undefi
   });
 }
 
+/** Whether it is published at this destination (before NAT) for this source. */
+export const publishedFor = (policy: HostPolicy, one: Publication, flow: Pick<Flow, 'src' | 'dst' | 'path'>): boolean =>
+  isPublishedAt(policy, one, flow.dst) && mayUse(policy, one, flow);
+
 const isPublishedAt = (policy: HostPolicy, { at }: Publication, address: string): boolean =>
   at === undefined ? !isGateway(policy, address) && !covered(NOT_PUBLISHED, address) : at === address;
 const NOT_PUBLISHED = ['127.0.0.0/8', '::1/128', 'fe80::/10'];
 
-function mayUse(policy: HostPolicy, { from }: Publication, { src, path }: Packet): boolean {
+function mayUse(policy: HostPolicy, { from }: Publication, { src, path }: Pick<Flow, 'src' | 'path'>): boolean {
   if (!from) return networkAt(policy, src)?.isolated !== true;
   return (path === 'output' && from.host) || from.peers.some((peer) => peerMatches(policy, peer, src));
 }

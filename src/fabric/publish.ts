@@ -218,7 +218,7 @@ const transports = (ports: Ports): readonly Exclude<PortSpec, { protocol: 'icmp'
   ports === 'any' ? [] : ports.flatMap((spec) => (spec.protocol === 'icmp' ? [] : [spec]));
 
 function familiesOf(entry: PublishEntry, nic: NicDraft, address: string | undefined, problems: Problems): readonly Family[] {
-  const families = ([4, 6] as const).filter((family) => (family === 4 ? nic.network?.v4 : nic.network?.v6));
+  const families = ([4, 6] as const).filter((family) => (family === 4 ? (nic.v4 ?? nic.network?.v4) : (nic.v6 ?? nic.network?.v6)));
   if (address === undefined) return families;
   const family = parseIp(address)?.family;
   if (nic.network?.sound === true && !families.some((one) => one === family)) {

@@ -171,10 +171,10 @@ function elementText(element: NftExpr): string {
 }
 
 /**
- * More elements there only let more through: the compiler's sets and maps of what is allowed and published, and content sets (`s_<hash>`) and those of
+ * More elements there only let more through: the compiler's sets and maps of what is allowed, and content sets (`s_<hash>`) and those of
  * domain names (`n_<hash>`), which nothing old refers to. Of the anti-spoofing table no connection depends. Of all others, such as what counts as internet, that is not known.
  */
-const onlyWidens = (table: NftTable, name: string): boolean => table.family === 'netdev' || /^(allow_|s_|n_|publish)/.test(name);
+const onlyWidens = (table: NftTable, name: string): boolean => table.family === 'netdev' || /^(allow_|s_|n_|published)/.test(name);
 
 function elementDifference(table: NftTable, before: Container, after: Container, work: TableWork): void {
   if (JSON.stringify(before.elements) === JSON.stringify(after.elements)) return;

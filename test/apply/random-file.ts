@@ -21,6 +21,7 @@ export interface Shape {
     readonly block: boolean;
     readonly log: boolean;
   }[];
+  readonly publish: readonly { readonly guest: number; readonly ports: string; readonly other: boolean; readonly limited: boolean }[];
 }
 
 export const shape: fc.Arbitrary<Shape> = fc.record({
@@ -46,10 +47,13 @@ export const shape: fc.Arbitrary<Shape> = fc.record({
     }),
     { maxLength: 6 },
   ),
+  publish: fc.array(fc.record({ guest: fc.nat(4), ports: fc.constantFrom('80', '90-95'), other: fc.boolean(), limited: fc.boolean() }), {
+    maxLength: 3,
+  }),
 });
 
 /** The file of a shape; fabric `law`. */
-export function fileOf({ networks, guests, rules }: Shape): string {
+export function fileOf({ networks, guests, rules, publish }: Shape): string {
   const lines = ['name: law', 'networks:'];
   networks.forEach(({ isolated, v6, deny, off }, i) => {
     const [v4, six] = subnets[i] ?? subnets[0];
@@ -84,5 +88,18 @@ export function fileOf({ networks, guests, rules }: Shape): string {
       lines.push(`  - { from: ${party(from)}, to: ${party(to)}${ports === '' ? '' : `, ports: "${ports}"`}${log ? ', log: true' : ''} }`);
     }
   }
+  // The default NIC is the first; nothing is published for isolated networks.
+  const open = guests.flatMap(({ networks: own }, i) => {
+    const first = own.find((n) => n < networks.length);
+    return first === undefined || networks[first]?.isolated !== false ? [] : [`g${i}`];
+  });
+  if (publish.length === 0 || open.length === 0) return `${lines.join('\n')}\n`;
+  lines.push('publish:');
+  publish.forEach(({ guest, ports, other, limited }, i) => {
+    const [first = 0, last = first] = ports.split('-').map((port) => Number(port) + 1000 * i);
+    const asked = last === first ? String(first) : `${first}-${last}`;
+    const target = other ? ` tcp/${asked.replaceAll(/\d+/g, (port) => String(Number(port) + 5000))}` : '';
+    lines.push(`  - host tcp/${asked} -> ${open[guest % open.length]}${target}${limited ? ' from n0, 198.51.100.0/24' : ''}`);
+  });
   return `${lines.join('\n')}\n`;
 }

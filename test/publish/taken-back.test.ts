@@ -6,6 +6,7 @@ import '../bed/sandboxed.ts';
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { it } from 'node:test';
+import { startLineProcess } from '../../src/kernel/line-process.ts';
 import { internet4, internet6, withHost, type HostBed } from '../bed/host.ts';
 
 const networks = `
@@ -91,6 +92,35 @@ it('cuts what is no longer published, and nothing else', async () => {
       assert.ok(sent - echoed <= 2, `${name}: ${sent} sent, ${echoed} came back`);
       await flow.release();
     }
+  });
+});
+
+/** Sends a datagram every 50 ms from one port, and prints a line for each answer. */
+const beacon = `
+const [source, to, port] = process.argv.slice(1);
+const socket = require('node:dgram').createSocket(to.includes(':') ? 'udp6' : 'udp4');
+socket.on('message', () => console.log('answer')).on('error', () => undefined);
+socket.bind(4567, source, () => setInterval(() => socket.send('{}', Number(port), to), 50));
+`;
+
+it('an exchange of UDP from before goes the new way at once', async () => {
+  await withHost({ file: `${networks}publish:\n  - host udp/1001 -> other\n` }, async (bed) => {
+    await bed.weft('apply', '--yes');
+    for (const family of [4, 6] as const) await bed.prober.listen(bed.guest('web').path, 'udp', 12, source.web[family]);
+    const answers = { 4: 0, 6: 0 };
+    const beacons = ([4, 6] as const).map((family) =>
+      startLineProcess(bed.outer.kernel, process.execPath, ['-e', beacon, source.outer[family], host[family], '1002'], {
+        onLine: () => void answers[family]++,
+      }),
+    );
+    await sleep(500);
+    assert.deepEqual(answers, { 4: 0, 6: 0 });
+    bed.writeFile(`${networks}publish:\n  - host udp/1001 -> other\n  - host udp/1002 -> web udp/12\n`);
+    await bed.weft('apply', '--yes');
+    const deadline = Date.now() + 20_000;
+    while ((answers[4] === 0 || answers[6] === 0) && Date.now() < deadline) await sleep(50);
+    assert.ok(answers[4] > 0 && answers[6] > 0, JSON.stringify(answers));
+    await Promise.all(beacons.map((one) => one.stop()));
   });
 });
 
