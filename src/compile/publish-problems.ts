@@ -27,8 +27,9 @@ export function publishProblems(fabric: Fabric, hostName: string, facts: HostFac
 
 const bare = (prefix: string): string => prefix.replace(/\/\d+$/, '');
 
+/** Weft's own; that of a bridged network is another machine. */
 const gatewaysOf = (networks: readonly Network[]): string[] =>
-  networks.flatMap(({ v4, v6 }) => [v4?.gateway, v6?.gateway].filter((gateway) => gateway !== undefined));
+  networks.flatMap(({ kind, v4, v6 }) => (kind === 'bridged' ? [] : [v4?.gateway, v6?.gateway].filter((gateway) => gateway !== undefined)));
 
 function notHere(entry: Publish, facts: HostFacts): Diagnostic {
   const there =

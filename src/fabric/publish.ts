@@ -8,7 +8,7 @@ import type { PartyExpr, PortSpec, Ports } from '../config/flow.ts';
 import type { ConfigFile, PublishEntry } from '../config/model.ts';
 import { parseIp, prefixContains, type Family } from '../net/ip.ts';
 import { didYouMean } from './did-you-mean.ts';
-import type { HostDraft, NicDraft } from './drafts.ts';
+import type { HostDraft, NetworkDraft, NicDraft } from './drafts.ts';
 import type { Guests } from './guests.ts';
 import type { Party, Publish, PublishedRange } from './model.ts';
 import type { Hosts, Networks } from './networks.ts';
@@ -143,7 +143,10 @@ function hostOf(entry: PublishEntry, nic: NicDraft, { hosts, networks, problems 
     if (owner && owner !== own) return elsewhere(owner, own);
     const gateway = [...networks.values()].some((network) => network.host === own && gatewaysOf(network).includes(entry.at));
     if (owner || gateway) return own;
-    const inside = [...networks.values()].find((network) => network.within.some((prefix) => prefixContains(prefix, ip)));
+    // The subnet of a bridged network is the outer one's, where the host has its address too.
+    const inside = [...networks.values()].find(
+      (network) => network.entry.kind !== 'bridged' && network.within.some((prefix) => prefixContains(prefix, ip)),
+    );
     if (own.addresses.length === 0 && !inside) return own;
     const remedy =
       own.addresses.length === 0
@@ -170,13 +173,9 @@ function hostOf(entry: PublishEntry, nic: NicDraft, { hosts, networks, problems 
   }
 }
 
-const gatewaysOf = ({
-  v4,
-  v6,
-}: {
-  readonly v4?: { gateway: string } | undefined;
-  readonly v6?: { gateway: string } | undefined;
-}): string[] => [v4?.gateway, v6?.gateway].filter((gateway) => gateway !== undefined);
+/** Weft's own; that of a bridged network is another machine. */
+const gatewaysOf = ({ entry, v4, v6 }: NetworkDraft): string[] =>
+  entry.kind === 'bridged' ? [] : [v4?.gateway, v6?.gateway].filter((gateway) => gateway !== undefined);
 
 /** Undefined when the two sides do not fit. */
 function rangesOf(entry: PublishEntry, problems: Problems): readonly PublishedRange[] | undefined {
