@@ -103,6 +103,8 @@ function guardSets(nics: readonly LocalNic[], parts: TableParts): void {
 const orNobody = (elements: readonly NftExpr[], nobody: NftExpr): readonly NftExpr[] => (elements.length > 0 ? elements : [nobody]);
 
 function guardChains(parts: TableParts): void {
+  // On the outer network any other link-local address may be a neighbour's, or the router's.
+  const foreignOnWire = parts.sets.some(({ name }) => name === 'shared') ? [rule(is(iifname, '@shared'), drop)] : [];
   parts.chain('guard', [
     rule(isNot(concat(iifname, etherSource), '@port_mac'), drop),
     rule(
@@ -157,6 +159,7 @@ function guardChains(parts: TableParts): void {
       accept,
     ),
     rule(is(concat(iifname, ip6Source), '@port_ip6'), goTo('guard_nd')),
+    ...foreignOnWire,
     // RFC 7217 and 8981: other link-local addresses than the one made of the MAC pass, unless they are another port's or the gateway's.
     rule(isNot(ip6Source, { prefix: { addr: 'fe80::', len: 10 } }), drop),
     rule(is(ip6Source, '@all_ll6'), drop),
@@ -165,6 +168,7 @@ function guardChains(parts: TableParts): void {
   parts.chain('guard_nd', [rule(is(icmp6Type, 'nd-neighbor-advert'), goTo('guard_na')), rule(accept)]);
   parts.chain('guard_na', [
     rule(is(concat(iifname, ND_TARGET), '@port_nd'), accept),
+    ...foreignOnWire,
     rule(isNot(ND_TARGET_TOP, LINK_LOCAL_TOP), drop),
     rule(is(ND_TARGET, '@all_nd'), drop),
     rule(accept),

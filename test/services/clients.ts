@@ -9,7 +9,7 @@ export type Lease = Readonly<Record<string, string>>;
 let runs = 0;
 
 /** busybox's udhcpc, once: the variables of its script (udhcpc(8)), or undefined when nobody answers. It configures nothing. */
-export async function udhcpc(bed: Bed, kernel: Kernel, options: readonly string[] = []): Promise<Lease | undefined> {
+export async function udhcpc(bed: Pick<Bed, 'directory'>, kernel: Kernel, options: readonly string[] = []): Promise<Lease | undefined> {
   const script = scriptFile(bed, '[ "$1" = bound ] && env');
   const args = ['-f', '-n', '-q', '-t', '2', '-T', '1', '-i', 'eth0', '-s', script.path, '-O', 'mtu', '-O', 'search', ...options];
   const result = await kernel.tryRun('udhcpc', args);
@@ -74,7 +74,7 @@ export async function ask(kernel: Kernel, server: string, name: string, type = '
   return { status: /status: (\w+)/.exec(stdout)?.[1] ?? 'TIMEOUT', records: records.sort() };
 }
 
-function scriptFile(bed: Bed, body: string): { readonly path: string } {
+function scriptFile(bed: Pick<Bed, 'directory'>, body: string): { readonly path: string } {
   const path = join(bed.directory, `script-${runs++}`);
   writeFileSync(path, `#!/bin/sh\n${body}\nexit 0\n`, { mode: 0o755 });
   return { path };
