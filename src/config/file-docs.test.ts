@@ -10,7 +10,9 @@ const examples = [...page.matchAll(/^```yaml\n([^]*?)^```$/gm)].map((match) => m
 
 test('every example is accepted', () => {
   assert.ok(examples.length >= 8);
-  for (const text of examples) {
+  const names = readFileSync(new URL('../../docs/names-as-destinations.md', import.meta.url), 'utf8');
+  const others = [...names.matchAll(/^```yaml\n([^]*?)^```$/gm)].map((match) => match[1] ?? '');
+  for (const text of [...examples, ...others]) {
     const config = parseConfig('docs/file.md', '/', text, ({ message, span }) => assert.fail(`${span?.line}: ${message}\n${text}`));
     assert.ok(config);
   }

@@ -79,8 +79,12 @@ function warnUnheard({ guests, problems }: DomainContext, from: readonly Resolve
 function unheardOf({ entry, network, outer }: NicDraft): string | undefined {
   if (network?.entry.kind === 'isolated')
     return `asks for names on the isolated network \`${network.name}\`, where nobody outside is asked`;
+  if (outer !== undefined) return undefined;
   const servers = entry.dns ?? [];
-  const gateways = [network?.v4?.gateway, network?.v6?.gateway];
-  if (outer !== undefined || servers.length === 0 || servers.some((server) => gateways.includes(server))) return undefined;
-  return `has its own \`dns: ${servers.join(', ')}\``;
+  // The guests of a bridged network are told of these themselves; its gateway is not Weft's.
+  const told = network?.entry.kind === 'bridged' ? (network.entry.dns ?? []) : [];
+  if (servers.length === 0)
+    return told.length === 0 ? undefined : `asks the \`dns: ${told.join(', ')}\` of its network \`${network?.name}\` itself`;
+  const gateways = network?.entry.kind === 'bridged' ? [] : [network?.v4?.gateway, network?.v6?.gateway];
+  return servers.some((server) => gateways.includes(server)) ? undefined : `has its own \`dns: ${servers.join(', ')}\``;
 }

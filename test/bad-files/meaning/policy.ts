@@ -58,21 +58,25 @@ expect:
 networks:
   internal: { kind: nat, subnet: 10.0.0.0/24 }
   lab: { kind: isolated, subnet: 10.1.0.0/24 }
+  lan: { kind: bridged, interface: eth1, subnet: 192.0.2.0/24, gateway: 192.0.2.1, dns: 192.0.2.1 }
 guests:
+  wire: { network: lan, address: 192.0.2.20 }
   own: { network: internal, dns: 9.9.9.9 }
   same: { network: internal, dns: 10.0.0.1 }
   both: { nics: [{ network: lab }, { network: internal }] }
   shut: lab
 allow:
+  - wire -> updates.example.org
   - own, same -> updates.example.org
   - both -> example.org
   - shut -> *.example.org
 `,
     builds: false,
     says: [
-      "10:5 warning domain-unheard: `own` has its own `dns: 9.9.9.9`, so `updates.example.org` opens nothing for it: only what Weft's own resolver answers does.",
-      "11:5 warning domain-unheard: `both` asks for names on the isolated network `lab`, where nobody outside is asked, so `example.org` opens nothing for it: only what Weft's own resolver answers does.",
-      '12:5 error isolated-internet: the network of `shut` is isolated, so nothing of it reaches the internet; take `shut` out of the rule, or make the network `kind: nat`.',
+      "12:5 warning domain-unheard: `wire` asks the `dns: 192.0.2.1` of its network `lan` itself, so `updates.example.org` opens nothing for it: only what Weft's own resolver answers does.",
+      "13:5 warning domain-unheard: `own` has its own `dns: 9.9.9.9`, so `updates.example.org` opens nothing for it: only what Weft's own resolver answers does.",
+      "14:5 warning domain-unheard: `both` asks for names on the isolated network `lab`, where nobody outside is asked, so `example.org` opens nothing for it: only what Weft's own resolver answers does.",
+      '15:5 error isolated-internet: the network of `shut` is isolated, so nothing of it reaches the internet; take `shut` out of the rule, or make the network `kind: nat`.',
     ],
   },
   {
