@@ -5,7 +5,6 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import dnsPacket, { type Answer } from 'dns-packet';
@@ -133,7 +132,7 @@ test('asks over TCP what was asked over TCP', async () => {
 });
 
 test('follows the resolv.conf of the host, without the gateways of Weft itself', () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'weft-relay-')), 'resolv.conf');
+  const file = join(mkdtempSync('/run/weft-relay-'), 'resolv.conf');
   const upstream: RelayUpstream = { kind: 'follow', file, except: ['10.0.105.254', 'fd00:105::1'] };
   assert.deepEqual(serversOf(upstream), []);
   writeFileSync(
@@ -144,7 +143,7 @@ test('follows the resolv.conf of the host, without the gateways of Weft itself',
 });
 
 test('runs once as a service, takes new names over without a restart, and says who is in its way', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'weft-relay-'));
+  const directory = mkdtempSync('/run/weft-relay-');
   const dirs = { run: join(directory, 'run'), state: join(directory, 'state') };
   const pid = (): string => readFileSync(join(dirs.run, 'services/relay/pid'), 'utf8');
   const service = (pattern: string, address = '127.87.0.1'): RelayService => ({
