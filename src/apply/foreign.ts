@@ -31,7 +31,7 @@ export function dropWarnings(foreign: readonly NftTable[], fabric: Fabric, host:
   const texts = new Map(flows.map(({ packet, text }) => [packet, text]));
   const drops = foreignForwardDrops(foreign, [...texts.keys()]);
   const byRule = Map.groupBy(drops, ({ family, table, chain, rule }) => JSON.stringify([family, table, chain, rule]));
-  const bridges = fabric.networks.filter((network) => network.host === host).map((network) => network.bridge);
+  const links = linksOf(fabric, host);
   return [...byRule.values()].flatMap((group): Diagnostic[] => {
     const [first] = group;
     if (first === undefined) return [];
@@ -43,10 +43,16 @@ export function dropWarnings(foreign: readonly NftTable[], fabric: Fabric, host:
       {
         code: 'foreign-drop',
         severity: 'warning',
-        message: `table ${family} ${table}, chain ${chain}: ${what} drops ${hit[0]}${more}, which the file allows; Weft does not touch it: have the program that owns that table accept what comes from or goes to ${bridges.join(', ')}`,
+        message: `table ${family} ${table}, chain ${chain}: ${what} drops ${hit[0]}${more}, which the file allows; Weft does not touch it: have the program that owns that table accept what comes from or goes to ${links.join(', ')}`,
       },
     ];
   });
+}
+
+/** Bridges, and of routed networks the ports, which all begin alike. */
+function linksOf(fabric: Fabric, host: string): string[] {
+  const here = fabric.networks.filter((network) => network.host === host);
+  return [...here.flatMap((network) => network.bridge ?? []), ...(here.some((network) => network.kind === 'routed') ? ['w-*'] : [])];
 }
 
 /** Whether any of these tables could drop what is forwarded. */
@@ -84,8 +90,9 @@ function sampleFlows(fabric: Fabric, host: string, facts: HostFacts): SampleFlow
 
   const nicEnds = (name: string, index: number): End[] => {
     const nic = guests.get(name)?.nics[index];
-    const link = nic && networks.get(nic.network)?.bridge;
-    if (nic === undefined || link === undefined) return [];
+    const network = nic && networks.get(nic.network);
+    if (nic === undefined || network === undefined) return [];
+    const link = network.bridge ?? nic.port;
     return [
       ...(nic.v4 === undefined ? [] : [{ address: nic.v4, family: 4 as const, link }]),
       ...(nic.v6 === undefined ? [] : [{ address: nic.v6, family: 6 as const, link }]),
@@ -165,7 +172,7 @@ function sampleFlows(fabric: Fabric, host: string, facts: HostFacts): SampleFlow
   const seen = new Set<string>();
   for (const guest of fabric.guests) {
     for (const nic of guest.nics) {
-      if (nic.egress !== 'allow' || networks.get(nic.network)?.kind !== 'nat' || seen.has(nic.network)) continue;
+      if (nic.egress !== 'allow' || networks.get(nic.network)?.kind === 'isolated' || seen.has(nic.network)) continue;
       seen.add(nic.network);
       for (const from of nicEnds(guest.name, nic.index)) {
         if (from.family === 6 && facts.uplink?.v6 !== true) continue;

@@ -71,6 +71,7 @@ export function ownPart(
     addresses: seen.own.addresses.filter((address) => !isKernelLinkLocal(address.address)),
     routes: seen.own.routes,
     neighbors: seen.own.neighbors,
+    proxies: seen.own.proxies,
     fdb: seen.own.fdb,
     sysctls: withoutReset(seen.own.sysctls, wanted),
     tables: asWritten(seen.own.tables, records),
@@ -124,7 +125,7 @@ function untaggedLink(link: SeenLink, known: Link | undefined): Link {
   const { name, mtu, mac } = link;
   if (known?.kind === 'bridge' || link.kind === 'bridge') return { kind: 'bridge', name, alias: '', mac, mtu };
   const kind: PortLink['kind'] = link.kind === 'veth' ? 'veth' : 'tap';
-  return { kind, name, alias: '', bridge: link.master ?? '', mtu };
+  return { kind, name, alias: '', ...(link.master === undefined ? {} : { bridge: link.master }), mtu };
 }
 
 function presentGuests(states: readonly HostState[], records: readonly AppliedRecord[], claims: Claims): GuestSide[] {

@@ -68,6 +68,7 @@ export async function preparePlan(
   const facts = await hostFacts(kernel, request, originals);
   for (const problem of hostProblems(request.fabric, request.host, facts)) tell(problem);
   for (const problem of await unknownUsers(kernel, request)) tell(problem);
+  for (const problem of await egressProblems(kernel, request)) tell(problem);
   if (failed) return undefined;
 
   const attachments = await liveAttachments(before?.attachments ?? {});
@@ -181,6 +182,16 @@ function namesInUse(foreignLinks: readonly string[], wanted: HostState, before: 
         : [],
     ),
   ];
+}
+
+/** netdev egress came with Linux 5.16; where it is left out of a newer kernel, `nft -c` says so. */
+async function egressProblems(kernel: Kernel, { fabric, host }: PlanRequest): Promise<Diagnostic[]> {
+  if (fabric.hosts.find(({ name }) => name === host)?.macs === undefined) return [];
+  const release = (await kernel.readSysctl('kernel/osrelease')) ?? '';
+  const [major = 0, minor = 0] = release.split('.').map(Number);
+  if (major > 5 || (major === 5 && minor >= 16)) return [];
+  const message = `\`macs\` under the host \`${host}\` needs Linux 5.16 or newer (netdev egress), and this is ${release.trim()}; update the kernel, or leave \`macs\` out.`;
+  return [{ code: 'feature-missing', severity: 'error', message }];
 }
 
 async function unknownUsers(kernel: Kernel, { fabric, host }: PlanRequest): Promise<Diagnostic[]> {

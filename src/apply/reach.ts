@@ -35,7 +35,7 @@ export function reachOf(fabric: Fabric, host: string): Reach {
     for (const nic of guest.nics) {
       const network = networks.get(nic.network);
       if (!network) continue;
-      if (network.kind === 'nat' && nic.egress === 'allow') allowed.add(`${guest.name} -> internet`);
+      if (network.kind !== 'isolated' && nic.egress === 'allow') allowed.add(`${guest.name} -> internet`);
       if (network.fromHost === 'allow') allowed.add(`host -> ${guest.name}`);
       if (network.filter === 'off') allowed.add(`any -> ${guest.name}`);
     }

@@ -1,13 +1,12 @@
 /** The work of `weft show`: the fabric as a document (stable, design.md section 3) and as tables. Reads no kernel. */
 import { formatPorts } from '../config/flow-format.ts';
+import { gatewaysOf, nameServersOf, NEXT_HOP_6, nextHop4, prefixesOf } from '../fabric/addressing.ts';
 import type { Fabric, Guest, Network, Nic, Publish } from '../fabric/model.ts';
 import type { CliContext } from './context.ts';
 import { loadFabric } from './file.ts';
 import { chooseHost } from './host.ts';
 import { table } from './table.ts';
 
-/** The next hop of every guest in IPv6 (docs/architecture.md). */
-const nextHop6 = 'fe80::1';
 /** Of a network that declares none; on an uplink with less, `apply` uses that. */
 const defaultMtu = 1500;
 
@@ -31,8 +30,9 @@ export function showDocument(fabric: Fabric, host: string): object {
       kind: network.kind,
       host: network.host,
       subnets: subnets(network),
-      gateways: gateways(network),
-      bridge: network.bridge,
+      gateways: gatewaysOf(network),
+      ...(network.bridge === undefined ? {} : { bridge: network.bridge }),
+      ...(network.kind !== 'routed' || network.bootstrap === undefined ? {} : { bootstrap: network.bootstrap }),
     })),
     guests: fabric.guests.map((guest) => guestDocument(fabric, guest, networks)),
     publish: fabric.publish.map((one) => publishDocument(fabric, one)),
@@ -86,10 +86,18 @@ function nicDocument(nic: Nic, network: Network | undefined): object {
     mac: nic.mac,
     addresses: addresses(nic),
     gateways: [
-      ...(nic.v4 !== undefined && network?.v4 ? [network.v4.gateway] : []),
-      ...(nic.v6 !== undefined && network?.v6 ? [nextHop6] : []),
-    ],
-    dns: nic.dns.length > 0 ? nic.dns : network === undefined ? [] : gateways(network),
+      ...(nic.v4 === undefined ? [] : [network && nextHop4(network)]),
+      ...(nic.v6 === undefined || network === undefined ? [] : [NEXT_HOP_6]),
+    ].filter((gateway) => gateway !== undefined),
+    ...(nic.bootstrap === undefined ? {} : { bootstrap: nic.bootstrap }),
+    dns:
+      nic.dns.length > 0
+        ? nic.dns
+        : network === undefined
+          ? []
+          : network.kind === 'routed'
+            ? nameServersOf(network, nic)
+            : gatewaysOf(network),
     mtu: network?.mtu ?? defaultMtu,
     default: nic.default,
   };
@@ -112,8 +120,8 @@ function showText(fabric: Fabric, host: string): string {
         network.kind,
         network.host,
         subnets(network).join(' '),
-        gateways(network).join(' '),
-        network.bridge,
+        gatewaysOf(network).join(' '),
+        network.bridge ?? 'none',
       ]),
     ),
     table(['GUEST', 'KIND', 'NETWORK', 'PORT', 'MAC', 'ADDRESSES'], fabric.guests.flatMap(guestRows)),
@@ -132,13 +140,8 @@ function guestRows(guest: Guest): readonly (readonly string[])[] {
   return guest.nics.map((nic) => [guest.name, kind, nic.network, nic.port, nic.mac, addresses(nic).join(' ')]);
 }
 
-function subnets({ v4, v6 }: Network): readonly string[] {
-  return [v4?.subnet, v6?.subnet].filter((subnet) => subnet !== undefined);
-}
-
-function gateways({ v4, v6 }: Network): readonly string[] {
-  return [v4?.gateway, v6?.gateway].filter((gateway) => gateway !== undefined);
-}
+/** Of a routed network the prefixes it lists. */
+const subnets = (network: Network): readonly string[] => (network.kind === 'routed' ? network.prefixes : prefixesOf(network));
 
 function addresses({ v4, v6 }: Nic): readonly string[] {
   return [v4, v6].filter((address) => address !== undefined);

@@ -44,16 +44,16 @@ max-cache-ttl=86400
 resolv-file=/etc/resolv.conf
 dns-loop-detect
 servers-file=@DIR@/dns-servers
+dhcp-range=10.0.105.0,static,255.255.255.0,3600
+dhcp-range=fd00:105::,static,off-link,64,300
+enable-ra
+ra-param=br-internal,mtu:1500,0,1800
+quiet-ra
 dhcp-ignore=tag:!known
 dhcp-hostsfile=@DIR@/dhcp-hosts
 no-ping
 dhcp-broadcast
-dhcp-range=10.0.105.0,static,255.255.255.0,3600
 dhcp-option-force=option:mtu,1500
-enable-ra
-dhcp-range=fd00:105::,static,off-link,64,300
-ra-param=br-internal,mtu:1500,0,1800
-quiet-ra
 domain=internal.weft.internal
 dhcp-option=tag:!second,option:router,10.0.105.254
 dhcp-option=tag:second,option:router
@@ -114,16 +114,19 @@ dhcp-option=tag:!second,option6:domain-search,internal.weft.internal,weft.intern
   });
 
   it("takes the MTU of the file, else the uplink's, at most 1500", () => {
-    const uplink = { name: 'up', mtu: 1420, addresses: [], v6: true };
+    const uplink = { name: 'up', mac: '02:00:00:00:aa:01', gateways: [], mtu: 1420, addresses: [], v6: true };
     assert.match(configOf({ mtu: 1400 }), /option:mtu,1400$/m);
     assert.match(configOf({}, { ...facts, uplink }), /option:mtu,1420$/m);
-    assert.match(configOf({}, { ...facts, uplink: { ...uplink, mtu: 9000 } }), /^ra-param=br-internal,mtu:1500,/m);
+    assert.match(
+      configOf({}, { ...facts, uplink: { ...uplink, mtu: 9000, mac: '02:00:00:00:aa:01', gateways: [] } }),
+      /^ra-param=br-internal,mtu:1500,/m,
+    );
   });
 
   it('prefers another router where this one leads nowhere', () => {
     assert.match(configOf({}), /^ra-param=br-internal,mtu:1500,0,1800$/m);
     assert.match(configOf({ kind: 'isolated' }), /^ra-param=br-internal,mtu:1500,low,0,1800$/m);
-    const uplink = { name: 'up', mtu: 1500, addresses: [], v6: false };
+    const uplink = { name: 'up', mac: '02:00:00:00:aa:01', gateways: [], mtu: 1500, addresses: [], v6: false };
     assert.match(configOf({}, { ...facts, uplink }), /^ra-param=br-internal,mtu:1500,low,0,1800$/m);
   });
 });

@@ -1,14 +1,14 @@
 /**
- * One dnsmasq per network: DHCP reservations, router advertisements and names for the guests behind its bridge, and nothing else.
+ * One dnsmasq per network: DHCP reservations, router advertisements and names for its guests, and nothing else.
  * What changes with every guest is in files that are read again on SIGHUP; what needs a restart depends on the network only.
  */
-import type { Fabric, Network, Nic } from '../fabric/model.ts';
+import { NEXT_HOP_6, nextHop4, prefixesOf } from '../fabric/addressing.ts';
+import type { Fabric, Network, Nic, RoutedNetwork, SubnetNetwork } from '../fabric/model.ts';
 import type { DnsmasqService, HostFacts } from '../hoststate/model.ts';
-import { parsePrefix } from '../net/ip.ts';
 import { networkMtu, outerInterface, resolversOn } from './links.ts';
 import { hostsText, namedAddresses, outerLookingNames, reverseZones } from './names.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
-import { gatewaysOf, HOST_RESOLV_FILE, upstreamsOf } from './upstreams.ts';
+import { answeringAt, HOST_RESOLV_FILE, upstreamsOf } from './upstreams.ts';
 
 export interface DnsmasqOptions {
   /** The host's own resolver configuration, followed when it changes. Default `/etc/resolv.conf`. */
@@ -53,7 +53,7 @@ export function compileDnsmasq(
   );
   return fabric.networks
     .filter((network) => network.host === hostName)
-    .map((network) => compileNetwork(fabric, network, nics.get(network.name) ?? [], facts, common, options))
+    .flatMap((network) => compileNetwork(fabric, network, nics.get(network.name) ?? [], facts, common, options))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -71,47 +71,64 @@ function compileNetwork(
   facts: HostFacts,
   common: Common,
   options: DnsmasqOptions,
-): DnsmasqService {
+): DnsmasqService[] {
   const nics = [...unsorted].sort((a, b) => (a.port < b.port ? -1 : 1));
-  const config = [
-    ...processLines(network),
-    ...dnsLines(fabric, network, common, options),
-    ...dhcpLines(network, nics, facts),
-    ...(network.v6 ? routerLines(network, facts) : []),
-    ...optionLines(fabric, network, nics, facts),
-  ];
-  return {
+  const name = `dnsmasq-${network.name.toLowerCase()}`;
+  const service = (more: Pick<DnsmasqService, 'name' | 'files' | 'resolved'>, config: readonly string[]): DnsmasqService => ({
     kind: 'dnsmasq',
-    name: `dnsmasq-${network.name.toLowerCase()}`,
     network: network.name,
-    config: config.map((line) => `${line}\n`).join(''),
-    files: {
-      'dhcp-hosts': reservations(nics),
-      'dns-servers': network.kind !== 'isolated' ? common.localNames + relayLines(network, options) : '',
-    },
+    config: [...config, ...dhcpLines(network, facts), ...optionLines(fabric, network, nics, facts)].map((line) => `${line}\n`).join(''),
     names: common.names,
-    // The resolver's settings for the outer network are the host's own.
-    ...(network.kind === 'bridged'
-      ? {}
-      : {
-          resolved: {
-            link: network.bridge,
-            servers: gatewaysOf(network),
-            domains: [fabric.domain.toLowerCase(), ...reverseZonesOf(network).map((zone) => `~${zone}`)],
-          },
-        }),
+    ...more,
+  });
+  const hosts = { 'dhcp-hosts': reservations(nics) };
+  const servers = { 'dns-servers': network.kind === 'isolated' ? '' : common.localNames + relayLines(network, options) };
+  const main = service({ name, files: { ...hosts, ...servers }, ...resolvedOf(fabric, network, nics) }, [
+    ...processLines(listening(network), WEFT_DNS_PORT),
+    ...dnsLines(fabric, network, common, options),
+    ...(network.kind === 'routed' ? routedRanges4(network) : subnetRanges(network, nics, facts)),
+  ]);
+  if (network.kind !== 'routed' || network.service6 === undefined) return [main];
+  return [
+    main,
+    service({ name: `${name}_6`, files: hosts }, [...processLines([EVERY_PORT], 0), ...routedRanges6(network, network.service6, facts)]),
+  ];
+}
+
+/** The host's own resolver asks at one link of a network; of a routed one without ports there is none. */
+function resolvedOf(fabric: Fabric, network: Network, nics: readonly Nic[]): Pick<DnsmasqService, 'resolved'> {
+  // The resolver's settings for the outer network are the host's own.
+  const link = network.bridge ?? nics[0]?.port;
+  if (link === undefined || network.kind === 'bridged') return {};
+  return {
+    resolved: {
+      link,
+      servers: answeringAt(network),
+      domains: [fabric.domain.toLowerCase(), ...reverseZonesOf(network).map((zone) => `~${zone}`)],
+    },
   };
 }
 
-/** Where it listens and what it keeps; see dnsmasq(8). */
-function processLines(network: Network): string[] {
+/** Weft's ports all begin alike. dnsmasq 2.90 heeds router solicitations on interfaces that it is given by name alone (icmp6_packet in radv.c). */
+const EVERY_PORT = 'interface=w-*';
+
+/**
+ * Only the network's bridge. Of a routed network the addresses that it alone has on its ports, or the gateway's, which is the host's own, would be
+ * listened at too.
+ */
+function listening(network: Network): string[] {
+  return network.kind === 'routed' ? answeringAt(network).map((address) => `listen-address=${address}`) : [`interface=${network.bridge}`];
+}
+
+/** Where it listens and what it keeps; see dnsmasq(8). Port 0: no names. */
+function processLines(where: readonly string[], port: number): string[] {
   return [
     'pid-file=@DIR@/pid',
-    // Only this bridge, and without a fight about the port with whatever else runs here.
-    `interface=${network.bridge}`,
+    // Without a fight about the port with whatever else runs here.
+    ...where,
     'except-interface=lo',
     'bind-dynamic',
-    `port=${WEFT_DNS_PORT}`,
+    `port=${port}`,
     // Leases are kept in memory: a reservation is the truth, and an authoritative server gives it again after a restart.
     'leasefile-ro',
     'dhcp-authoritative',
@@ -154,20 +171,54 @@ function upstreamLines(fabric: Fabric, network: Network, options: DnsmasqOptions
 const relayLines = (network: Network, { relayed }: DnsmasqOptions): string =>
   (relayed?.get(network.name) ?? []).map((line) => `${line}\n`).join('');
 
-function dhcpLines(network: Network, nics: readonly Nic[], facts: HostFacts): string[] {
+function dhcpLines(network: Network, facts: HostFacts): string[] {
   const lines = ['dhcp-ignore=tag:!known', 'dhcp-hostsfile=@DIR@/dhcp-hosts', 'no-ping'];
   // To answer one client alone, dnsmasq would write its address into the neighbour table (SIOCSARP), and Weft's permanent entry
   // for the guest would be permanent no more.
   lines.push('dhcp-broadcast');
-  const v4 = network.v4 && parsePrefix(network.v4.subnet);
-  if (v4 && network.v4) {
-    const [address] = network.v4.subnet.split('/');
-    lines.push(`dhcp-range=${address ?? ''},static,${netmask(v4.length)},${LEASE4_SECONDS}`);
-    lines.push(...strangerLines(network, nics, facts));
-    // Forced: some clients take the MTU but do not ask for it.
-    lines.push(`dhcp-option-force=option:mtu,${mtuOf(network, facts)}`);
-  }
+  // Forced: some clients take the MTU but do not ask for it.
+  if (hasV4(network)) lines.push(`dhcp-option-force=option:mtu,${mtuOf(network, facts)}`);
   return lines;
+}
+
+/** Addresses by reservation only. */
+function staticRange4(subnet: string): string {
+  const [address = '', length = ''] = subnet.split('/');
+  return `dhcp-range=${address},static,${netmask(Number(length))},${LEASE4_SECONDS}`;
+}
+
+function subnetRanges(network: SubnetNetwork, nics: readonly Nic[], facts: HostFacts): string[] {
+  const [address = '', length = ''] = network.v6?.subnet.split('/') ?? [];
+  return [
+    ...(network.v4 ? [staticRange4(network.v4.subnet), ...strangerLines(network, nics, facts)] : []),
+    // The outer network has a router of its own, which says whether to ask for an address.
+    ...(network.v6 && network.kind === 'bridged' ? [`dhcp-range=${address},static,${length},${LEASE6_SECONDS}`] : []),
+    ...(network.v6 && network.kind !== 'bridged' ? [staticRange6(address, length), ...routerLines(network, network.bridge, facts)] : []),
+  ];
+}
+
+/** Nothing is on-link, see {@link routerLines}. */
+const staticRange6 = (address: string, length: number | string): string =>
+  `dhcp-range=${address},static,off-link,${length},${LEASE6_SECONDS}`;
+
+/** The ports have none of these subnets: `shared-network` says which addresses may be given where the network's own address is. */
+function routedRanges4({ prefixes, bootstrap, service4 }: RoutedNetwork): string[] {
+  if (bootstrap) return [staticRange4(bootstrap.subnet)];
+  const own = prefixes.filter((prefix) => !prefix.includes(':'));
+  return own.flatMap((prefix) => [`shared-network=${service4 ?? ''},${prefix.split('/')[0] ?? ''}`, staticRange4(prefix)]);
+}
+
+/** As in IPv4; the range of the network's own address is there because dnsmasq advertises itself only where it has one. */
+function routedRanges6(network: RoutedNetwork, service: string, facts: HostFacts): string[] {
+  const own = network.prefixes.filter((prefix) => prefix.includes(':'));
+  return [
+    staticRange6(service.replace(/::1$/, '::'), 64),
+    ...own.flatMap((prefix) => {
+      const [address = '', length = ''] = prefix.split('/');
+      return [`shared-network=${service},${address}`, staticRange6(address, length)];
+    }),
+    ...routerLines(network, 'w-*', facts),
+  ];
 }
 
 /** A server without an address of its own in the subnet has to be told that the link carries it (dnsmasq(8), --shared-network). */
@@ -185,19 +236,9 @@ function strangerLines(network: Network, nics: readonly Nic[], facts: HostFacts)
  * their name server, as dnsmasq cannot announce a more specific route (RFC 4191). Where nothing lies beyond the host, the
  * preference is low, so that a guest's other network, which leads further, wins; the host answers the rest with "no route" at once.
  */
-function routerLines(network: Network, facts: HostFacts): string[] {
-  const subnet = network.v6 && parsePrefix(network.v6.subnet);
-  if (!subnet || !network.v6) return [];
-  const [address] = network.v6.subnet.split('/');
-  // The outer network has a router of its own, which says whether to ask for an address.
-  if (network.kind === 'bridged') return [`dhcp-range=${address ?? ''},static,${subnet.length},${LEASE6_SECONDS}`];
-  const leadsOut = network.kind === 'nat' && facts.uplink?.v6 === true;
-  return [
-    'enable-ra',
-    `dhcp-range=${address ?? ''},static,off-link,${subnet.length},${LEASE6_SECONDS}`,
-    `ra-param=${network.bridge},mtu:${mtuOf(network, facts)},${leadsOut ? '' : 'low,'}0,${ROUTER_LIFETIME_SECONDS}`,
-    'quiet-ra',
-  ];
+function routerLines(network: Network, links: string, facts: HostFacts): string[] {
+  const leadsOut = network.kind !== 'isolated' && facts.uplink?.v6 === true;
+  return ['enable-ra', `ra-param=${links},mtu:${mtuOf(network, facts)},${leadsOut ? '' : 'low,'}0,${ROUTER_LIFETIME_SECONDS}`, 'quiet-ra'];
 }
 
 /**
@@ -207,7 +248,8 @@ function routerLines(network: Network, facts: HostFacts): string[] {
 function reservations(nics: readonly Nic[]): string {
   return nics
     .map((nic) => {
-      const addresses = [...(nic.v4 === undefined ? [] : [nic.v4]), ...(nic.v6 === undefined ? [] : [`[${nic.v6}]`])];
+      const v4 = nic.bootstrap ?? nic.v4;
+      const addresses = [...(v4 === undefined ? [] : [v4]), ...(nic.v6 === undefined ? [] : [`[${nic.v6}]`])];
       return `${[nic.mac, 'id:*', ...addresses].join(',')}\n`;
     })
     .join('');
@@ -223,15 +265,17 @@ function optionLines(fabric: Fabric, network: Network, nics: readonly Nic[], fac
   const exceptions = nics.filter((nic) => !usesGateway(nic));
   // The name a guest is given is the one its address has in this domain.
   const lines = [`domain=${own}`];
-  if (network.v4) {
-    lines.push(`dhcp-option=tag:!second,option:router,${network.v4.gateway}`, 'dhcp-option=tag:second,option:router');
-    const servers = serversOf(network, facts).filter((address) => !address.includes(':'));
+  const gateway4 = network.kind === 'routed' ? (network.bootstrap?.gateway ?? nextHop4(network)) : nextHop4(network);
+  if (gateway4 !== undefined) {
+    lines.push(`dhcp-option=tag:!second,option:router,${gateway4}`, 'dhcp-option=tag:second,option:router');
+    if (network.kind === 'routed' && !network.bootstrap) lines.push(...pointToPointLines(network.prefixes, gateway4));
+    const servers = offered(network, facts).filter((address) => !address.includes(':'));
     lines.push(`dhcp-option=${['option:dns-server', ...servers].join(',')}`, 'dhcp-option=tag:second,option:dns-server');
     lines.push('dhcp-option=tag:second,option:domain-name', `dhcp-option=tag:!second,option:domain-search,${search}`);
   }
-  if (network.v6) {
+  if (network.v6 || (network.kind === 'routed' && network.service6 !== undefined)) {
     // A router advertisement goes to all guests alike, so it names the server only where all of them are to use it.
-    const servers = serversOf(network, facts).flatMap((address) => (address.includes(':') ? [`[${address}]`] : []));
+    const servers = offered(network, facts).flatMap((address) => (address.includes(':') ? [`[${address}]`] : []));
     const server = ['option6:dns-server', ...servers].join(',');
     const tags = exceptions.map((nic) => `tag:!${nic.port},`).join('');
     lines.push(exceptions.length === 0 ? `dhcp-option=${server}` : `dhcp-option=tag:known,${tags}${server}`);
@@ -249,18 +293,35 @@ function optionLines(fabric: Fabric, network: Network, nics: readonly Nic[], fac
 }
 
 /** The name servers that guests are told of: the gateway; on the outer network, whose gateway is not Weft's, the file's or the host itself. */
-function serversOf(network: Network, facts: HostFacts): readonly string[] {
-  if (network.kind !== 'bridged') return gatewaysOf(network);
-  return network.dns.length > 0 ? network.dns : resolversOn(network, facts);
+function offered(network: Network, facts: HostFacts): readonly string[] {
+  if (network.kind === 'bridged') return network.dns.length > 0 ? network.dns : resolversOn(network, facts);
+  if (network.kind !== 'routed') return answeringAt(network);
+  const { bootstrap, gateway4, service4, service6 } = network;
+  return [...(service4 === undefined ? [] : [bootstrap?.gateway ?? gateway4]), ...(service6 === undefined ? [] : [NEXT_HOP_6])];
 }
 
 function usesGateway(nic: Nic): boolean {
   return nic.default && nic.dns.length === 0;
 }
 
-function reverseZonesOf(network: Network): string[] {
-  return [...(network.v4 ? reverseZones(network.v4.subnet) : []), ...(network.v6 ? reverseZones(network.v6.subnet) : [])];
+/**
+ * The guest's address alone is on-link (a broadcast address it has none), so the next hop needs a route of its own: option 121 (RFC 3442), whose zero router means
+ * on-link; clients that know it take no notice of option 3.
+ */
+function pointToPointLines(prefixes: readonly string[], gateway: string): string[] {
+  const onLink = `option:classless-static-route,${gateway}/32,0.0.0.0`;
+  const siblings = prefixes.filter((prefix) => !prefix.includes(':')).map((prefix) => `,${prefix},${gateway}`);
+  return [
+    'dhcp-option=option:netmask,255.255.255.255',
+    'dhcp-option=28',
+    `dhcp-option=tag:!second,${onLink},0.0.0.0/0,${gateway}`,
+    `dhcp-option=tag:second,${onLink}${siblings.join('')}`,
+  ];
 }
+
+const reverseZonesOf = (network: Network): string[] => prefixesOf(network).flatMap(reverseZones);
+
+const hasV4 = (network: Network): boolean => nextHop4(network) !== undefined;
 
 function mtuOf(network: Network, facts: HostFacts): number {
   return networkMtu(network, facts);

@@ -78,9 +78,9 @@ it('makes the namespace of a guest without any network', () => {
 });
 
 it('takes the smaller of Ethernet and the uplink as MTU', () => {
-  const uplink = { name: 'up0', mtu: 1400, addresses: [], v6: false };
+  const uplink = { name: 'up0', mac: '02:00:00:00:aa:01', gateways: [], mtu: 1400, addresses: [], v6: false };
   for (const link of compile(everything, { uplink }).links) assert.equal(link.mtu, 1400);
-  assert.equal(compile(everything, { uplink: { ...uplink, mtu: 9000 } }).links[0]?.mtu, 1500);
+  assert.equal(compile(everything, { uplink: { ...uplink, mtu: 9000, mac: '02:00:00:00:aa:01', gateways: [] } }).links[0]?.mtu, 1500);
 });
 
 describe('forwarding', () => {

@@ -14,6 +14,8 @@ import { guardTable } from './nft-guard.ts';
 import { policyTable } from './nft-policy.ts';
 import { hostPolicy } from './policy.ts';
 import type { HostPolicy } from './policy-model.ts';
+import { proxies } from './proxies.ts';
+import { routedPorts, routes } from './routed-ports.ts';
 import { compileRelay } from './relay.ts';
 import { sysctls } from './sysctls.ts';
 
@@ -37,8 +39,12 @@ export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, 
   const attachments = options.attachments ?? new Map<string, string>();
   const networks = localNetworks(fabric, hostName);
   const nics = localNics(fabric, hostName);
+  const ports = routedPorts(nics, attachments);
+  const answered = proxies(nics, ports, facts);
   const policy = options.policy ?? hostPolicy(fabric, hostName, facts, nics);
-  const tables = [policyTable(policy), guardTable(nics, attachments), bridgeTable(nics)].filter((table) => table !== undefined);
+  const macs = fabric.hosts.find((host) => host.name === hostName)?.macs ?? [];
+  const guard = guardTable(nics, attachments, { macs, uplink: facts.uplink?.name });
+  const tables = [policyTable(policy), guard, bridgeTable(nics)].filter((table) => table !== undefined);
   const relay = compileRelay(fabric, hostName, policy);
   const dnsmasq = (options.services ?? compileDnsmasq)(fabric, hostName, facts, { relayed: relay.servers });
   const services: Service[] = [
@@ -51,11 +57,12 @@ export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, 
     host: hostName,
     links: links(fabric, hostName, facts, nics, attachments),
     enslaved: enslaved(networks),
-    addresses: addresses(networks),
-    routes: [],
-    neighbors: neighbors(nics),
+    addresses: addresses(networks, ports),
+    routes: routes(networks, nics, ports),
+    neighbors: neighbors(nics, ports),
+    proxies: answered,
     fdb: fdb(nics, attachments, policy),
-    sysctls: [...sysctls(networks, facts), ...(policy.logs ? [logTarget] : [])],
+    sysctls: [...sysctls(networks, ports, facts, answered), ...(policy.logs ? [logTarget] : [])],
     tables,
     guests: insides(fabric, hostName, facts, nics, attachments),
     services: sortedBy(services, (service) => service.name),

@@ -2,9 +2,10 @@
  * What Weft sets inside guests that share the host's kernel: namespaces it made, and containers that were attached. VMs get the same
  * by DHCP and router advertisements.
  */
-import type { Fabric, Network } from '../fabric/model.ts';
+import { layer3, nameServersOf } from '../fabric/addressing.ts';
+import type { Fabric } from '../fabric/model.ts';
 import type { GuestInterface, GuestSide, HostFacts, Sysctl } from '../hoststate/model.ts';
-import { GATEWAY_LINK_LOCAL, lengthOf, networkMtu, resolversOn } from './links.ts';
+import { networkMtu, resolversOn } from './links.ts';
 import { sortedBy, type LocalNic } from './local-nics.ts';
 
 /** The inside of each guest of kind namespace and each attached container that has a NIC here; sorted by guest. */
@@ -45,24 +46,7 @@ export function insides(
 }
 
 function inside({ nic, network }: LocalNic, facts: HostFacts): GuestInterface {
-  const addresses: string[] = [];
-  const routes: { prefix: string; via?: string }[] = [];
-  if (nic.v4 !== undefined && network.v4) {
-    addresses.push(`${nic.v4}/${lengthOf(network.v4.subnet)}`);
-    if (nic.default) routes.push({ prefix: '0.0.0.0/0', via: network.v4.gateway });
-  }
-  if (nic.v6 !== undefined && network.v6) {
-    // On the outer network neighbours are on the link, and its own router leads out.
-    if (network.kind === 'bridged') {
-      addresses.push(`${nic.v6}/${lengthOf(network.v6.subnet)}`);
-      if (nic.default) routes.push({ prefix: '::/0', via: network.v6.gateway });
-      return { name: nic.name, port: nic.port, mac: nic.mac, mtu: networkMtu(network, facts), addresses, routes };
-    }
-    // Off-link, as the router advertisements say it: siblings are reached through the host.
-    addresses.push(`${nic.v6}/128`);
-    routes.push({ prefix: nic.default ? '::/0' : network.v6.subnet, via: GATEWAY_LINK_LOCAL });
-  }
-  return { name: nic.name, port: nic.port, mac: nic.mac, mtu: networkMtu(network, facts), addresses, routes };
+  return { name: nic.name, port: nic.port, mac: nic.mac, mtu: networkMtu(network, facts), ...layer3(nic, network) };
 }
 
 /** Addresses are ours and static: usable at once, nothing taken from router advertisements, the link-local one made of the MAC. */
@@ -85,16 +69,9 @@ function resolver(fabric: Fabric, own: readonly LocalNic[], facts: HostFacts): s
   if (!carrier) return undefined;
   const { nic, network } = carrier;
   const offered =
-    network.kind === 'bridged' ? (network.dns.length > 0 ? network.dns : resolversOn(network, facts)) : gatewaysOf(network, nic);
+    network.kind === 'bridged' ? (network.dns.length > 0 ? network.dns : resolversOn(network, facts)) : nameServersOf(network, nic);
   const servers = nic.dns.length > 0 ? nic.dns : offered;
   // resolv.conf(5): at most three name servers are asked.
   const lines = servers.slice(0, 3).map((server) => `nameserver ${server}`);
   return [`search ${network.name.toLowerCase()}.${fabric.domain} ${fabric.domain}`, ...lines, ''].join('\n');
-}
-
-function gatewaysOf(network: Network, nic: { readonly v4?: string; readonly v6?: string }): string[] {
-  return [
-    ...(network.v4 && nic.v4 !== undefined ? [network.v4.gateway] : []),
-    ...(network.v6 && nic.v6 !== undefined ? [network.v6.gateway] : []),
-  ];
 }

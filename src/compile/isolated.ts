@@ -1,5 +1,6 @@
 /** What is said of isolated networks and comes to nothing on this host: warnings, for nothing is opened by it. */
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
+import { prefixesOf } from '../fabric/addressing.ts';
 import type { Fabric, Party } from '../fabric/model.ts';
 import type { HostFacts } from '../hoststate/model.ts';
 import { familyBits, parseIp, parsePrefix, prefixOf, prefixesOverlap, type Prefix } from '../net/ip.ts';
@@ -40,7 +41,7 @@ export function isolatedProblems(fabric: Fabric, hostName: string, facts: HostFa
 /** Neither in a network of the fabric nor an address of this host. */
 function outsideOf(fabric: Fabric, facts: HostFacts): (prefix: Prefix | undefined) => boolean {
   const own = [
-    ...fabric.networks.flatMap(({ v4, v6 }) => [v4?.subnet, v6?.subnet]).flatMap((text) => (text === undefined ? [] : [parsePrefix(text)])),
+    ...fabric.networks.flatMap(prefixesOf).map((text) => parsePrefix(text)),
     ...fabric.hosts.flatMap(({ addresses }) => addresses.map(whole)),
     ...(facts.uplink?.addresses ?? []).map((address) => whole(address.replace(/\/\d+$/, ''))),
     ...facts.routes.map(({ prefix }) => parsePrefix(prefix)).filter((prefix) => prefix?.length === (prefix && familyBits(prefix.family))),

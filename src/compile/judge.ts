@@ -89,7 +89,7 @@ function judgeInput(policy: HostPolicy, packet: Packet): Judgement {
     if (isGateway(policy, packet.src)) return NOT_OURS;
     const network = networkAt(policy, packet.src);
     // Link-local gateways are every bridge's, and the outer network has its own fe80::1.
-    if (!network) return isGateway(policy, packet.dst) && !packet.dst.startsWith('fe80:') ? DROP : NOT_OURS;
+    if (!network) return isClosedGateway(policy, packet.dst) ? DROP : NOT_OURS;
     return network.filtered ? DROP : NOT_OURS;
   }
   const { network } = source;
@@ -162,6 +162,10 @@ function localEnd(policy: HostPolicy, address: string, { guestMac }: Packet): En
 const LINK_LOCAL = ['fe80::/10'];
 
 const isGateway = (policy: HostPolicy, address: string): boolean => policy.networks.some((network) => network.gateways.includes(address));
+
+/** One that the outer network does not reach. */
+const isClosedGateway = (policy: HostPolicy, address: string): boolean =>
+  isGateway(policy, address) && !address.startsWith('fe80:') && !policy.networks.some((network) => network.hostGateways.includes(address));
 
 /** Groups, and the rest of the bridges' subnets (their broadcast addresses), are no address of the host. */
 const isHostAddress = (policy: HostPolicy, address: string): boolean =>

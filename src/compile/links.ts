@@ -2,7 +2,8 @@
  * Bridges, ports and what hangs on them: addresses of the gateways, permanent neighbours and static forwarding entries of the
  * guests, so that nothing on the host is ever learned from a guest.
  */
-import type { Fabric, Network } from '../fabric/model.ts';
+import { NEXT_HOP_6 } from '../fabric/addressing.ts';
+import type { Fabric, Network, RoutedNetwork } from '../fabric/model.ts';
 import {
   WEFT_ALIAS_PREFIX,
   type Address,
@@ -15,11 +16,10 @@ import {
   type PortLink,
 } from '../hoststate/model.ts';
 import { parseIp, parsePrefix, prefixContains } from '../net/ip.ts';
-import { sortedBy, localNetworks, type LocalNic } from './local-nics.ts';
+import { bridgedNetworks, sortedBy, localNetworks, type LocalNic } from './local-nics.ts';
 import type { HostPolicy } from './policy-model.ts';
+import type { RoutedPort } from './routed-ports.ts';
 
-/** The IPv6 next hop of every guest, on every bridge. */
-export const GATEWAY_LINK_LOCAL = 'fe80::1';
 const ETHERNET_MTU = 1500;
 
 /** The MTU of a network: its own, else Ethernet's unless the uplink's is smaller, so that no guest sends what cannot leave. */
@@ -69,7 +69,7 @@ export function links(
   attachments: ReadonlyMap<string, string>,
 ): Link[] {
   const alias = (kind: 'bridge' | 'port', name: string): string => `${WEFT_ALIAS_PREFIX}${fabric.name}:${kind}:${name}`;
-  const all: Link[] = localNetworks(fabric, hostName).map((network) => ({
+  const all: Link[] = bridgedNetworks(localNetworks(fabric, hostName)).map((network) => ({
     kind: 'bridge',
     name: network.bridge,
     alias: alias('bridge', network.name),
@@ -84,7 +84,7 @@ export function links(
     const common = {
       name: nic.port,
       alias: alias('port', `${guest.name}.${network.name}`),
-      bridge: network.bridge,
+      ...(network.bridge === undefined ? {} : { bridge: network.bridge }),
       ...(network.kind === 'bridged' ? { shared: true as const } : {}),
       mtu: networkMtu(network, facts),
     };
@@ -97,32 +97,42 @@ export function links(
   return sortedBy(all, (link) => link.name);
 }
 
-/** The gateways' addresses on the bridges, sorted. */
-export function addresses(networks: readonly Network[]): Address[] {
+/** The gateways' addresses on the bridges and on the ports of routed networks, sorted. */
+export function addresses(networks: readonly Network[], ports: readonly RoutedPort[]): Address[] {
   const all: Address[] = [];
-  for (const { bridge, v4, v6 } of networks.filter(({ kind }) => kind !== 'bridged')) {
+  for (const { bridge, v4, v6 } of bridgedNetworks(networks).filter(({ kind }) => kind !== 'bridged')) {
     if (v4) all.push({ link: bridge, address: `${v4.gateway}/${lengthOf(v4.subnet)}` });
     if (v6) {
       all.push({ link: bridge, address: `${v6.gateway}/${lengthOf(v6.subnet)}` });
-      all.push({ link: bridge, address: `${GATEWAY_LINK_LOCAL}/64` });
+      all.push({ link: bridge, address: `${NEXT_HOP_6}/64` });
     }
   }
+  for (const { link, network } of ports) all.push(...portAddresses(network).map((address) => ({ link, address })));
   return sortedBy(all, (a) => `${a.link} ${a.address}`);
+}
+
+/** The same on every port, each alone: no prefix lies behind it. */
+function portAddresses({ gateway4, service4, service6 }: RoutedNetwork): string[] {
+  return [
+    ...(service4 === undefined ? [] : [`${gateway4}/32`, `${service4}/32`]),
+    // As a /64, or dnsmasq would not take the port for one of that network; Weft's IPv6 addresses make no route.
+    ...(service6 === undefined ? [] : [`${service6}/64`, `${NEXT_HOP_6}/64`]),
+  ];
 }
 
 /**
  * Where each address is, once and for all: a forged ARP reply or neighbour advertisement changes nothing. Addresses of `inside` guests lead to
  * the outer guest's NIC. The link-local address is the one the NIC makes of its MAC.
  */
-export function neighbors(nics: readonly LocalNic[]): Neighbor[] {
+export function neighbors(nics: readonly LocalNic[], ports: readonly RoutedPort[]): Neighbor[] {
   const all: Neighbor[] = [];
-  for (const { nic, network, ownPort, linkLocal } of nics) {
+  const standing = new Set(ports.map((port) => port.link));
+  for (const { nic, network, link, ownPort, linkLocal } of nics) {
     // Who is there on the outer network is told by ARP, in which nobody claims a guest's address (nft-guard.ts).
     if (network.kind === 'bridged') continue;
-    const link = network.bridge;
-    if (nic.v4 !== undefined) all.push({ link, address: nic.v4, mac: nic.mac });
-    if (nic.v6 !== undefined) all.push({ link, address: nic.v6, mac: nic.mac });
-    if (network.v6 && ownPort) all.push({ link, address: linkLocal, mac: nic.mac });
+    if (network.kind === 'routed' && !standing.has(link)) continue;
+    for (const address of [nic.v4, nic.bootstrap, nic.v6]) if (address !== undefined) all.push({ link, address, mac: nic.mac });
+    if (nic.v6 !== undefined && ownPort) all.push({ link, address: linkLocal, mac: nic.mac });
   }
   return sortedBy(all, (n) => `${n.link} ${n.address}`);
 }
@@ -131,7 +141,7 @@ export function neighbors(nics: readonly LocalNic[]): Neighbor[] {
 export function fdb(nics: readonly LocalNic[], attachments: ReadonlyMap<string, string>, policy: HostPolicy): FdbEntry[] {
   const published = new Set([...policy.published.keys()].map((address) => policy.endpoints.get(address)?.mac));
   const entries = nics
-    .filter((local) => hasLink(local, attachments))
+    .filter((local) => local.network.bridge !== undefined && hasLink(local, attachments))
     .map(({ nic: { port, mac } }) => ({ port, mac, ...(published.has(mac) ? { local: true as const } : {}) }));
   return sortedBy(entries, (entry) => `${entry.port} ${entry.mac}`);
 }

@@ -2,6 +2,7 @@
  * Which names the fabric's guests have, and the zones they lie in: the one source for the hosts file that all dnsmasq instances
  * of a host share. Names are lower case (RFC 4343: DNS compares without case anyway).
  */
+import { gatewaysOf } from '../fabric/addressing.ts';
 import type { Fabric, Nic } from '../fabric/model.ts';
 import { formatIp, parseIp, parsePrefix } from '../net/ip.ts';
 
@@ -35,9 +36,11 @@ export function namedAddresses(fabric: Fabric): readonly NamedAddress[] {
       const own = inNetwork.has(inDomain) ? [name] : [inDomain, name];
       add(nic.default ? [full, short, ...own] : [full, short], nic.v4, nic.v6);
     }
-  for (const { name, v4, v6 } of sorted(fabric.networks)) {
+  const networks = new Map(fabric.networks.map((network) => [network.name.toLowerCase(), network]));
+  for (const { name } of sorted(fabric.networks)) {
     const short = `gateway.${name}`;
-    if (!inNetwork.has(short)) add([`${short}.${domain}`, short], v4?.gateway, v6?.gateway);
+    const network = networks.get(name);
+    if (network && !inNetwork.has(short)) add([`${short}.${domain}`, short], ...gatewaysOf(network));
   }
   return result;
 }

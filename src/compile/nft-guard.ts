@@ -4,7 +4,9 @@
  */
 import type { NftExpr, NftTable } from '../hoststate/nft.ts';
 import { parseIp } from '../net/ip.ts';
-import { hasLink, GATEWAY_LINK_LOCAL } from './links.ts';
+import { NEXT_HOP_6 } from '../fabric/addressing.ts';
+import type { Network } from '../fabric/model.ts';
+import { hasLink } from './links.ts';
 import { sortedBy, type LocalNic } from './local-nics.ts';
 import { accept, anyOf, concat, drop, goTo, iifname, is, isNot, jump, payload, raw, rule, TableParts, vmap } from './nft-words.ts';
 
@@ -23,14 +25,27 @@ const icmp6Type = payload('icmpv6', 'type');
 const sport = payload('udp', 'sport');
 const dport = payload('udp', 'dport');
 
-/** The anti-spoofing table of a host's ports; undefined without ports. `gateways` are the IPv4 addresses of the bridges. */
-export function guardTable(nics: readonly LocalNic[], attachments: ReadonlyMap<string, string>): NftTable | undefined {
+/** The MACs that frames may leave the uplink with (`macs:`); none listed: any. */
+export interface UplinkGuard {
+  readonly macs: readonly string[];
+  readonly uplink: string | undefined;
+}
+
+/** The anti-spoofing table of a host's ports and of its uplink; undefined without either. */
+export function guardTable(
+  nics: readonly LocalNic[],
+  attachments: ReadonlyMap<string, string>,
+  { macs, uplink }: UplinkGuard,
+): NftTable | undefined {
   const ports = nics.filter((local) => hasLink(local, attachments));
-  if (ports.length === 0 && !nics.some(({ network }) => network.kind === 'bridged')) return undefined;
   const parts = new TableParts();
-  guardSets(nics, parts);
-  guardChains(parts);
-  outerGuard(nics, parts);
+  if (uplink !== undefined && parts.set('uplink_mac', ['ether_addr'], macs)) uplinkChain(uplink, parts);
+  if (ports.length > 0 || nics.some(({ network }) => network.kind === 'bridged')) {
+    guardSets(nics, parts);
+    guardChains(parts);
+    outerGuard(nics, parts);
+  }
+  if (parts.chains.length === 0) return undefined;
   for (const { nic } of ports) {
     parts.chain(`p_${nic.port}`, [rule(jump('guard'))], {
       type: 'filter',
@@ -49,17 +64,30 @@ export function guardTable(nics: readonly LocalNic[], attachments: ReadonlyMap<s
   };
 }
 
+/** Behind everything that could make a frame, bridges included (NF_NETDEV_EGRESS, Linux 5.16). */
+function uplinkChain(uplink: string, parts: TableParts): void {
+  parts.chain(`out_${uplink}`, [rule(isNot(etherSource, '@uplink_mac'), drop)], {
+    type: 'filter',
+    hook: 'egress',
+    priority: 500,
+    policy: 'accept',
+    devices: [uplink],
+  });
+}
+
 /** Elements of every port, also of containers that are not attached now: attaching then adds a chain and nothing else. */
 function guardSets(nics: readonly LocalNic[], parts: TableParts): void {
   const own = nics.filter((local) => local.ownPort);
   const shared = own.filter(({ network }) => network.kind === 'bridged');
-  const gateways = new Set(nics.flatMap(({ network }) => (network.v4 ? [network.v4.gateway] : [])));
+  const gateways = new Set(nics.flatMap(({ network }) => answering4(network)));
   const ip6 = nics.flatMap(({ nic, ownPort, linkLocal }) => [
     ...(nic.v6 === undefined ? [] : [{ port: nic.port, address: nic.v6 }]),
     ...(ownPort ? [{ port: nic.port, address: linkLocal }] : []),
   ]);
-  const known4 = [...gateways, ...nics.flatMap(({ nic }) => (nic.v4 === undefined ? [] : [nic.v4]))];
-  const taken = [GATEWAY_LINK_LOCAL, ...own.map(({ linkLocal }) => linkLocal)];
+  // A routed port is asked for its next hop alone: there is nobody else on the link.
+  const siblings = nics.flatMap(({ nic, network }) => (nic.v4 === undefined || network.kind === 'routed' ? [] : [nic.v4]));
+  const known4 = [...gateways, ...siblings];
+  const taken = [NEXT_HOP_6, ...own.map(({ linkLocal }) => linkLocal)];
 
   parts.set(
     'port_mac',
@@ -76,7 +104,7 @@ function guardSets(nics: readonly LocalNic[], parts: TableParts): void {
     ['ifname', 'ipv4_addr'],
     // 0.0.0.1 is nobody's: it keeps the set there when no guest has IPv4.
     orNobody(
-      nics.flatMap(({ nic }) => (nic.v4 === undefined ? [] : [concat(nic.port, nic.v4)])),
+      nics.flatMap(({ nic }) => [nic.v4, nic.bootstrap].flatMap((address) => (address === undefined ? [] : [concat(nic.port, address)]))),
       concat('-', '0.0.0.1'),
     ),
   );
@@ -98,6 +126,12 @@ function guardSets(nics: readonly LocalNic[], parts: TableParts): void {
   parts.set('known4', ['ipv4_addr'], orNobody(known4, '0.0.0.1'));
   parts.set('all_ll6', ['ipv6_addr'], taken);
   parts.setOf('all_nd', [ND_TARGET], taken.map(hex));
+}
+
+/** The host's addresses that guests of the network may look for. */
+function answering4(network: Network): string[] {
+  if (network.kind !== 'routed') return network.v4 ? [network.v4.gateway] : [];
+  return network.service4 === undefined ? [] : [network.gateway4, network.service4];
 }
 
 const orNobody = (elements: readonly NftExpr[], nobody: NftExpr): readonly NftExpr[] => (elements.length > 0 ? elements : [nobody]);

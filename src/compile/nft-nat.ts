@@ -24,7 +24,7 @@ import {
 import type { PublishRules } from './nft-publish.ts';
 import { outerDns } from './nft-outer.ts';
 import type { HostPolicy } from './policy-model.ts';
-import { familyOf, isPrivate } from './prefixes.ts';
+import { familyOf } from './prefixes.ts';
 import { WEFT_DNS_PORT } from './ports.ts';
 
 /** NF_IP_PRI_NAT_DST and _SRC, and after both. */
@@ -43,12 +43,16 @@ export function natChains(policy: HostPolicy, parts: TableParts, published: Publ
       { dnat: { port: WEFT_DNS_PORT } },
     );
   const used = families.filter((family) => policy.networks.some((n) => n.subnets.some((subnet) => familyOf(subnet) === family)));
-  parts.chain('nat_prerouting', [...used.map((family) => toDns(family, true)), ...outerDns(parts), ...published.prerouting], {
-    type: 'nat',
-    hook: 'prerouting',
-    priority: DSTNAT,
-    policy: 'accept',
-  });
+  parts.chain(
+    'nat_prerouting',
+    [...answeredElsewhere(policy, parts), ...used.map((family) => toDns(family, true)), ...outerDns(parts), ...published.prerouting],
+    {
+      type: 'nat',
+      hook: 'prerouting',
+      priority: DSTNAT,
+      policy: 'accept',
+    },
+  );
   // The host's own resolver asks there too.
   parts.chain('nat_output', [...used.map((family) => toDns(family, false)), ...published.output], {
     type: 'nat',
@@ -57,6 +61,24 @@ export function natChains(policy: HostPolicy, parts: TableParts, published: Publ
     policy: 'accept',
   });
   leaving(policy, parts, published);
+}
+
+/** Interfaces with the gateway at which a network's guests ask for names, where they are answered at another address. */
+export const askedSet = (network: string, family: 4 | 6): string => `asked${words[family].suffix}_${network.toLowerCase()}`;
+
+function answeredElsewhere(policy: HostPolicy, parts: TableParts): NftRule[] {
+  return policy.networks.flatMap(({ name, dnsAt }) =>
+    dnsAt.flatMap(({ asked, answers }) => {
+      const family = familyOf(asked);
+      const set = askedSet(name, family);
+      if (!parts.sets.some((one) => one.name === set)) return [];
+      return [
+        rule(is(concat(iifname, daddr(family)), `@${set}`), is(l4proto, anyOf('tcp', 'udp')), is(thDport, 53), {
+          dnat: { family: words[family].ip, addr: answers, port: WEFT_DNS_PORT },
+        }),
+      ];
+    }),
+  );
 }
 
 function leaving(policy: HostPolicy, parts: TableParts, published: PublishRules): void {
@@ -72,9 +94,9 @@ function leaving(policy: HostPolicy, parts: TableParts, published: PublishRules)
   const guard: NftRule[] = [];
   for (const family of families) {
     const { suffix, type } = words[family];
-    const subnets = (of: HostPolicy['networks']): string[] => of.flatMap((n) => n.subnets.filter((subnet) => familyOf(subnet) === family));
-    const translated = subnets(policy.networks.filter((n) => !n.isolated)).filter(isPrivate);
-    const kept = policy.networks.flatMap((network) => network.keptIn.filter((subnet) => familyOf(subnet) === family));
+    const keptIn = (of: HostPolicy['networks']): string[] => of.flatMap((n) => n.keptIn.filter((subnet) => familyOf(subnet) === family));
+    const translated = keptIn(policy.networks.filter((n) => !n.isolated));
+    const kept = keptIn(policy.networks);
     if (parts.set(`masquerade${suffix}`, [type], translated.map(prefixExpr), true)) {
       nat.push(rule(is(saddr(family), `@masquerade${suffix}`), isNot(oifname, '@inner'), { masquerade: null }));
     }

@@ -6,7 +6,7 @@ import type { NftTable } from '../hoststate/nft.ts';
 import { sortedBy } from './local-nics.ts';
 import { forwardChains, inputChains, outputChains } from './nft-chains.ts';
 import { policyLookups } from './nft-lookups.ts';
-import { natChains } from './nft-nat.ts';
+import { askedSet, natChains } from './nft-nat.ts';
 import { publishRules } from './nft-publish.ts';
 import { outerSets } from './nft-outer.ts';
 import { concat, families, prefixExpr, TableParts, words } from './nft-words.ts';
@@ -37,7 +37,11 @@ export function policyTable(policy: HostPolicy): NftTable | undefined {
 
 /** `ours`: all interfaces behind which guests are; `inner`: with the loopback; `filtered`: those with a policy; `isolated`; `from_host`: where the host may connect by default. */
 function interfaceSets({ networks }: HostPolicy, parts: TableParts): void {
-  const names = (of: HostPolicy['networks']): string[] => of.flatMap((network) => network.interfaces);
+  // `-` is no interface: it keeps the set there while a network without a bridge has no port.
+  const names = (of: HostPolicy['networks']): string[] => {
+    const found = of.flatMap((network) => network.interfaces);
+    return found.length === 0 && of.length > 0 ? ['-'] : found;
+  };
   const filtered = networks.filter((network) => network.filtered);
   parts.set('ours', ['ifname'], names(networks));
   parts.set('inner', ['ifname'], ['lo', ...names(networks)]);
@@ -54,16 +58,23 @@ function addressSets({ networks, elsewhere, notInternet, endpoints }: HostPolicy
     const gateways = networks.flatMap((network) =>
       network.gateways.filter(own).map((gateway) => ({ gateway, interfaces: network.interfaces })),
     );
-    parts.set(
-      `gateway${suffix}`,
-      ['ifname', type],
-      gateways.flatMap(({ gateway, interfaces }) => interfaces.map((name) => concat(name, gateway))),
-    );
+    const pairs = gateways.flatMap(({ gateway, interfaces }) => interfaces.map((name) => concat(name, gateway)));
+    parts.set(`gateway${suffix}`, ['ifname', type], pairs.length === 0 ? gateways.map(({ gateway }) => concat('-', gateway)) : pairs);
+    const hosts = new Set(networks.flatMap((network) => network.hostGateways));
     parts.set(
       `gateways${suffix}`,
       [type],
-      gateways.filter(({ gateway }) => !gateway.startsWith('fe80:')).map(({ gateway }) => gateway),
+      gateways.filter(({ gateway }) => !gateway.startsWith('fe80:') && !hosts.has(gateway)).map(({ gateway }) => gateway),
     );
+    for (const { name, interfaces, dnsAt } of networks) {
+      const asked = dnsAt.find((pair) => own(pair.asked))?.asked;
+      if (asked !== undefined)
+        parts.set(
+          askedSet(name, family),
+          ['ifname', type],
+          interfaces.map((link) => concat(link, asked)),
+        );
+    }
     parts.set(`not_internet${suffix}`, [type], notInternet.filter(own).map(prefixExpr), true);
     parts.set(`elsewhere${suffix}`, [type], elsewhere.filter(own).map(prefixExpr), true);
     parts.set(`subnets${suffix}`, [type], [...networks.flatMap((n) => n.subnets), ...elsewhere].filter(own).map(prefixExpr), true);

@@ -60,14 +60,22 @@ export interface PolicyNetwork {
   /** False: `filter: off`. */
   readonly filtered: boolean;
   readonly fromHost: boolean;
+  /**
+   * Prefixes of its guests' addresses: from elsewhere they are forged. Of a prefix that is on-link at the uplink, where neighbours have addresses of it too, only
+   * those that guests have.
+   */
   readonly subnets: readonly string[];
   /**
-   * Those whose addresses must not be seen outside: all but the global IPv6 ones of a nat network. From outside they are reached by destination NAT only, since
+   * Those whose addresses must not be seen outside: all but the global IPv6 ones of a nat network and the public ones of a routed one. From outside they are reached by destination NAT only, since
    * the replies could not leave.
    */
   readonly keptIn: readonly string[];
   /** The host's addresses on those interfaces, fe80::1 included. */
   readonly gateways: readonly string[];
+  /** Of them, those at which the host is known outside too: they are not closed to the outer network, and no service of Weft listens there. */
+  readonly hostGateways: readonly string[];
+  /** Gateways whose port 53 is answered at another address, on the same interfaces. */
+  readonly dnsAt: readonly { readonly asked: string; readonly answers: string }[];
   readonly snat?: string;
   /**
    * kind bridged: the guests share the outer network's layer 2, so the host meets them by an interface that is not theirs alone. They are known by their addresses; the

@@ -2,15 +2,16 @@
  * Resolves the rules of a fabric into the policy of one host (design.md section 2, "Flows" and "Defaults and meanings"). Every rule becomes entries
  * at the guest addresses of this host that it speaks of; what speaks of no guest here is not Weft's to filter.
  */
+import { NEXT_HOP_6, prefixesOf } from '../fabric/addressing.ts';
 import type { Fabric, Network, Party, Rule } from '../fabric/model.ts';
 import type { HostFacts } from '../hoststate/model.ts';
-import type { Family } from '../net/ip.ts';
+import { parseIp, parsePrefix, prefixContains, prefixesOverlap, type Family } from '../net/ip.ts';
 import { localNetworks, localNics, type LocalNic } from './local-nics.ts';
-import { carrierOf, GATEWAY_LINK_LOCAL, resolversOn } from './links.ts';
+import { carrierOf, resolversOn } from './links.ts';
 import { LocalIndex } from './local-index.ts';
 import { domainSet } from './domain-sets.ts';
 import type { Direction, Endpoint, Entry, HostPolicy, Layer, Peer, PolicyNetwork, Publication } from './policy-model.ts';
-import { familyOf, isPrivate, normalPrefixes } from './prefixes.ts';
+import { familyOf, isPrivate, normalPrefixes, onLinkAtUplink } from './prefixes.ts';
 import { resolverOf } from './upstreams.ts';
 
 /** Rule id of what a guest may do because of `egress: allow`. */
@@ -32,7 +33,10 @@ export function hostPolicy(
   facts: HostFacts,
   nics: readonly LocalNic[] = localNics(fabric, hostName),
 ): HostPolicy {
-  const networks = new Map(localNetworks(fabric, hostName).map((network) => [network.name, policyNetwork(network, facts)]));
+  const byNetwork = Map.groupBy(nics, (local) => local.network.name);
+  const networks = new Map(
+    localNetworks(fabric, hostName).map((network) => [network.name, policyNetwork(network, byNetwork.get(network.name) ?? [], facts)]),
+  );
   const resolvers = new Map(localNetworks(fabric, hostName).map((network) => [network.name, resolverOf(fabric, network)]));
   const drafts = new Map<string, Draft>();
   const linkLocals = new Map<string, Endpoint>();
@@ -45,7 +49,7 @@ export function hostPolicy(
     const own: string[] = [];
     const asked = guest.nics.find((one) => one.default)?.network;
     const resolver = asked === undefined ? undefined : resolvers.get(asked);
-    for (const address of [nic.v4, nic.v6]) {
+    for (const address of [nic.v4, nic.bootstrap, nic.v6]) {
       if (address === undefined) continue;
       const family = familyOf(address);
       const draft: Draft = {
@@ -69,13 +73,14 @@ export function hostPolicy(
     addressesOf.set(`${guest.name} ${nic.index}`, own);
   }
   const index = new LocalIndex(drafts);
-  const expansion: Expansion = { fabric, hostName, index, addressesOf };
+  const bootstrap = new Set(nics.flatMap(({ nic }) => nic.bootstrap ?? []));
+  const expansion: Expansion = { fabric, hostName, index, addressesOf, bootstrap };
   for (const rule of [...fabric.block, ...fabric.allow]) {
     expand(rule, expansion);
     logs ||= rule.log;
   }
 
-  const elsewhere = normalPrefixes(fabric.networks.filter((n) => n.host !== hostName && n.kind !== 'bridged').flatMap(subnetsOf));
+  const elsewhere = normalPrefixes(fabric.networks.filter((n) => n.host !== hostName && n.kind !== 'bridged').flatMap(hiddenPrefixes));
   const hostAddresses = [
     ...fabric.hosts.flatMap((host) => host.addresses),
     ...[facts.uplink, ...facts.interfaces].flatMap((link) => link?.addresses ?? []).map((address) => address.replace(/\/\d+$/, '')),
@@ -87,7 +92,7 @@ export function hostPolicy(
     ...(facts.uplink ? { uplink: carrierOf(facts.uplink.name, localNetworks(fabric, hostName)) } : {}),
     networks: kinds,
     elsewhere,
-    notInternet: normalPrefixes([...SPECIAL, ...fabric.networks.flatMap(subnetsOf), ...hostAddresses]),
+    notInternet: normalPrefixes([...SPECIAL, ...fabric.networks.flatMap(prefixesOf), ...hostAddresses]),
     endpoints: drafts,
     published: publications(expansion),
     linkLocals,
@@ -107,23 +112,61 @@ const EGRESS: Readonly<Record<Family, Entry>> = {
   6: { peer: internet, ports: 'any', log: false, ruleId: EGRESS_ID },
 };
 
-const subnetsOf = (network: Network): string[] => [network.v4?.subnet, network.v6?.subnet].filter((subnet) => subnet !== undefined);
+/** Those that nobody reaches over the outer network: not the public addresses of a routed network. */
+const hiddenPrefixes = (network: Network): string[] =>
+  network.kind === 'routed' ? (network.bootstrap ? [network.bootstrap.subnet] : []) : prefixesOf(network);
 
-function policyNetwork(network: Network, facts: HostFacts): PolicyNetwork {
-  const common = { name: network.name, filtered: network.filter === 'on', fromHost: network.fromHost === 'allow' };
+function policyNetwork(network: Network, nics: readonly LocalNic[], facts: HostFacts): PolicyNetwork {
+  const common = {
+    name: network.name,
+    filtered: network.filter === 'on',
+    fromHost: network.fromHost === 'allow',
+  };
   if (network.kind === 'bridged') {
     const shared = { bridge: network.bridge, port: network.interface ?? '', resolvers: resolversOn(network, facts) };
-    return { ...common, interfaces: [], isolated: false, subnets: [], keptIn: [], gateways: [], shared };
+    return { ...common, interfaces: [], isolated: false, subnets: [], keptIn: [], gateways: [], hostGateways: [], dnsAt: [], shared };
   }
+  if (network.kind === 'routed') {
+    const { gateway4, service4, service6, bootstrap } = network;
+    const ports = nics.filter((local) => local.ownPort).map((local) => local.link);
+    return {
+      ...common,
+      interfaces: ports,
+      isolated: false,
+      subnets: [...network.prefixes.flatMap((prefix) => forgedOutside(prefix, nics, facts)), ...(bootstrap ? [bootstrap.subnet] : [])],
+      keptIn: bootstrap ? [bootstrap.subnet] : [],
+      gateways: [...(service4 === undefined ? [] : [gateway4, service4]), ...(service6 === undefined ? [] : [service6, NEXT_HOP_6])],
+      hostGateways: service4 === undefined ? [] : [gateway4],
+      dnsAt: [
+        ...(service4 === undefined ? [] : [{ asked: gateway4, answers: service4 }]),
+        ...(service6 === undefined ? [] : [{ asked: NEXT_HOP_6, answers: service6 }]),
+      ],
+    };
+  }
+  const subnets = prefixesOf(network);
   return {
     ...common,
     interfaces: [network.bridge],
     isolated: network.kind === 'isolated',
-    subnets: subnetsOf(network),
-    keptIn: subnetsOf(network).filter((subnet) => network.kind === 'isolated' || isPrivate(subnet)),
-    gateways: [...(network.v4 ? [network.v4.gateway] : []), ...(network.v6 ? [network.v6.gateway, GATEWAY_LINK_LOCAL] : [])],
+    subnets,
+    keptIn: subnets.filter((subnet) => network.kind === 'isolated' || isPrivate(subnet)),
+    gateways: [...(network.v4 ? [network.v4.gateway] : []), ...(network.v6 ? [network.v6.gateway, NEXT_HOP_6] : [])],
+    hostGateways: [],
+    dnsAt: [],
     ...(network.snat === undefined ? {} : { snat: network.snat }),
   };
+}
+
+/** The whole prefix, or of one that is on-link at the uplink its guests' addresses. */
+function forgedOutside(text: string, nics: readonly LocalNic[], facts: HostFacts): string[] {
+  const prefix = parsePrefix(text);
+  if (!prefix) return [];
+  if (!onLinkAtUplink(facts).some((other) => prefixesOverlap(other, prefix))) return [text];
+  const own = nics.flatMap(({ nic }) => [nic.v4, nic.v6]).filter((address) => address !== undefined);
+  return own.filter((address) => {
+    const ip = parseIp(address);
+    return ip !== undefined && prefixContains(prefix, ip);
+  });
 }
 
 interface Expansion {
@@ -132,6 +175,8 @@ interface Expansion {
   readonly index: LocalIndex<Draft>;
   /** `guest index` to the NIC's addresses on this host. */
   readonly addressesOf: ReadonlyMap<string, readonly string[]>;
+  /** What guests of routed networks have from DHCP first: nothing is published for these. */
+  readonly bootstrap: ReadonlySet<string>;
 }
 
 /** One side of a rule in one family. */
@@ -196,6 +241,7 @@ function publications(expansion: Expansion): ReadonlyMap<string, readonly Public
   for (const { id, host, address, ports, to, from } of expansion.fabric.publish) {
     if (host !== expansion.hostName) continue;
     for (const target of expansion.addressesOf.get(`${to.guest} ${to.nic}`) ?? []) {
+      if (expansion.bootstrap.has(target)) continue;
       const family = familyOf(target);
       if (address !== undefined && familyOf(address) !== family) continue;
       const limits = from && limitsOf(sideOf(from, family, expansion));

@@ -1,5 +1,17 @@
 /** Lists of prefixes as nftables' interval sets take them: sorted, and none within another. */
-import { compareIp, formatPrefix, parsePrefix, prefixWithin, type Family, type Ip, type Prefix } from '../net/ip.ts';
+import type { HostFacts } from '../hoststate/model.ts';
+import {
+  compareIp,
+  familyBits,
+  formatPrefix,
+  parseIp,
+  parsePrefix,
+  prefixOf,
+  prefixWithin,
+  type Family,
+  type Ip,
+  type Prefix,
+} from '../net/ip.ts';
 
 /** Canonical texts, v4 before v6, numeric, without what another one covers. Bare addresses are prefixes of full length. */
 export function normalPrefixes(texts: Iterable<string>): string[] {
@@ -18,6 +30,16 @@ export function normalPrefixes(texts: Iterable<string>): string[] {
 }
 
 const first = (prefix: Prefix): Ip => ({ family: prefix.family, words: prefix.words });
+
+/** The subnets in which the uplink reaches others without a router. */
+export function onLinkAtUplink({ uplink }: HostFacts): Prefix[] {
+  return (uplink?.addresses ?? []).flatMap((text) => {
+    const slash = text.indexOf('/');
+    const ip = parseIp(text.slice(0, slash));
+    const length = Number(text.slice(slash + 1));
+    return ip && length < familyBits(ip.family) ? [prefixOf(ip, length)] : [];
+  });
+}
 
 export const familyOf = (text: string): Family => (text.includes(':') ? 6 : 4);
 

@@ -3,6 +3,7 @@
  * from the facts; reported before anything changes.
  */
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
+import { prefixesOf } from '../fabric/addressing.ts';
 import type { Fabric, Network } from '../fabric/model.ts';
 import type { HostFacts } from '../hoststate/model.ts';
 import { formatPrefix, parsePrefix, prefixesOverlap, prefixWithin, type Prefix } from '../net/ip.ts';
@@ -10,6 +11,7 @@ import { isolatedProblems } from './isolated.ts';
 import { outerProblems } from './outer-problems.ts';
 import { localNetworks } from './local-nics.ts';
 import { publishProblems } from './publish-problems.ts';
+import { routedProblems } from './routed-problems.ts';
 
 /** Every host has them on every link: no subnet collides with these. */
 const EVERYWHERE = ['127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '::1/128', 'fe80::/10', 'ff00::/8'].flatMap(
@@ -19,17 +21,23 @@ const EVERYWHERE = ['127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '::1/128', '
 /**
  * Codes: `subnet-in-use` (error when the host has a route or an address inside the subnet, or the same one; warning when its route is wider, which then
  * only loses the part that the network takes), `snat-not-on-uplink` (error), `uplink-unknown` (error with `snat:`, else warning: guests are
- * translated behind whatever interface a packet leaves by), `filter-off` (warning), `isolated-outside` (warning); `address-not-of-host` and
+ * translated behind whatever interface a packet leaves by), `mac-not-listed` (error), `filter-off` (warning), `isolated-outside` (warning); `address-not-of-host` and
  * `published-port-in-use` (errors, see publish-problems.ts).
  */
 export function hostProblems(fabric: Fabric, hostName: string, facts: HostFacts): Diagnostic[] {
   const ofNetworks = localNetworks(fabric, hostName).flatMap((network) => [
     ...subnetsInUse(network, facts),
+    ...(network.kind === 'routed' ? routedProblems(fabric, network, facts) : []),
     ...uplinkProblems(network, facts),
     ...outerProblems(network, fabric, facts),
     ...(network.filter === 'off' ? [filterOff(network)] : []),
   ]);
-  return [...ofNetworks, ...isolatedProblems(fabric, hostName, facts), ...publishProblems(fabric, hostName, facts)];
+  return [
+    ...ofNetworks,
+    ...macProblems(fabric, hostName, facts),
+    ...isolatedProblems(fabric, hostName, facts),
+    ...publishProblems(fabric, hostName, facts),
+  ];
 }
 
 function subnetsInUse(network: Network, facts: HostFacts): Diagnostic[] {
@@ -39,8 +47,8 @@ function subnetsInUse(network: Network, facts: HostFacts): Diagnostic[] {
     return prefix && prefix.length > 0 && !isEverywhere(prefix) ? [{ prefix, link }] : [];
   });
   routes.sort((a, b) => a.prefix.length - b.prefix.length);
-  for (const text of [network.v4?.subnet, network.v6?.subnet]) {
-    const subnet = text === undefined ? undefined : parsePrefix(text);
+  for (const text of network.kind === 'routed' ? (network.bootstrap ? [network.bootstrap.subnet] : []) : prefixesOf(network)) {
+    const subnet = parsePrefix(text);
     if (!subnet) continue;
     // One word an interface: its own address says no more than the route to its subnet.
     const said = new Set<string>();
@@ -74,7 +82,7 @@ function inUse(network: Network, subnet: Prefix, route: Prefix, link: string): D
 const isEverywhere = (prefix: Prefix): boolean => EVERYWHERE.some((known) => prefixWithin(prefix, known));
 
 function uplinkProblems(network: Network, facts: HostFacts): Diagnostic[] {
-  if (network.kind !== 'nat') return [];
+  if (network.kind === 'isolated') return [];
   const { snat } = network;
   if (!facts.uplink) {
     return [
@@ -95,6 +103,27 @@ function uplinkProblems(network: Network, facts: HostFacts): Diagnostic[] {
       message: `The address ${snat}, behind which the network \`${network.name}\` is to be seen, is not on the uplink ${facts.uplink.name} (${there}); add it there, or take one of those as \`snat:\`.`,
     },
   ];
+}
+
+/** With its own MAC not among them, the host itself would fall silent. */
+function macProblems(fabric: Fabric, hostName: string, { uplink }: HostFacts): Diagnostic[] {
+  const macs = fabric.hosts.find((host) => host.name === hostName)?.macs;
+  if (macs === undefined || (uplink && macs.includes(uplink.mac))) return [];
+  return uplink
+    ? [
+        {
+          code: 'mac-not-listed',
+          severity: 'error',
+          message: `The uplink ${uplink.name} has the MAC ${uplink.mac}, which \`macs\` does not list, so this host could send nothing any more; add it there.`,
+        },
+      ]
+    : [
+        {
+          code: 'uplink-unknown',
+          severity: 'error',
+          message: `This host has no interface with a default route, so \`macs\` could not be enforced; name the interface with \`uplink:\` under the host, or bring it up.`,
+        },
+      ];
 }
 
 function filterOff(network: Network): Diagnostic {

@@ -9,7 +9,7 @@ import { LONGEST_TTL_SECONDS } from './dnsmasq.ts';
 import { usedDomains, type UsedDomain } from './domain-sets.ts';
 import type { HostPolicy } from './policy-model.ts';
 import { WEFT_RELAY_PORT } from './ports.ts';
-import { gatewaysOf, HOST_RESOLV_FILE, resolverOf, upstreamsOf } from './upstreams.ts';
+import { answeringAt, HOST_RESOLV_FILE, resolverOf, upstreamsOf } from './upstreams.ts';
 
 /** A program that connects a little after its name server's answer has run out still reaches what it was told. */
 const GRACE_SECONDS = 60;
@@ -53,7 +53,7 @@ function upstreamOf(fabric: Fabric, network: Network): RelayUpstream {
   const servers = upstreamsOf(fabric, network);
   if (servers.length > 0) return { kind: 'servers', servers };
   // The host itself may have one of Weft's gateways as its name server.
-  return { kind: 'follow', file: HOST_RESOLV_FILE, except: fabric.networks.flatMap(gatewaysOf).sort() };
+  return { kind: 'follow', file: HOST_RESOLV_FILE, except: fabric.networks.flatMap(answeringAt).sort() };
 }
 
 /** Networks that ask the same servers share a listener. Its address is made of them, so that others coming and going do not move it. */

@@ -2,42 +2,86 @@
  * Kernel settings of the host, in the order in which they are set; undone in reverse. Forwarding comes last of all, when rules and bridges stand.
  * Sources: Documentation/networking/ip-sysctl.rst; kernel.md for what was measured.
  */
+import { prefixesOf } from '../fabric/addressing.ts';
 import type { Network } from '../fabric/model.ts';
-import type { HostFacts, Sysctl } from '../hoststate/model.ts';
+import type { HostFacts, NeighborProxy, Sysctl } from '../hoststate/model.ts';
 import { carrierOf } from './links.ts';
+import { bridgedNetworks } from './local-nics.ts';
 import { familyOf } from './prefixes.ts';
+import { proxySettings } from './proxies.ts';
+import type { RoutedPort } from './routed-ports.ts';
 
-/** Settings of the bridges (they vanish with them), then of the host. */
-export function sysctls(networks: readonly Network[], facts: HostFacts): Sysctl[] {
-  const inner = networks.filter((network) => network.kind !== 'bridged');
-  // Bridged frames are not forwarded packets: a host with bridged networks only stays what it was.
-  if (inner.length === 0) return [];
-  const v4 = inner.some((network) => network.v4);
-  const v6 = inner.filter((network) => network.v6);
-  return [...inner.flatMap(bridgeSettings), ...(v4 ? forwarding4(facts) : []), ...(v6.length > 0 ? forwarding6(v6, facts, networks) : [])];
+/** Where guests are: a bridge, or a port of a routed network. */
+interface GuestLink {
+  readonly name: string;
+  readonly v4: boolean;
+  readonly v6: boolean;
+  /** Several guests share it. */
+  readonly bridge: boolean;
 }
 
-function bridgeSettings({ bridge, v4, v6 }: Network): Sysctl[] {
-  const setting = (key: string, value: string): Sysctl => ({ key, value, link: bridge });
+/** Settings of bridges and routed ports (they vanish with them), then of the host. */
+export function sysctls(
+  everywhere: readonly Network[],
+  ports: readonly RoutedPort[],
+  facts: HostFacts,
+  proxies: readonly NeighborProxy[] = [],
+): Sysctl[] {
+  // Bridged frames are not forwarded packets: a host with bridged networks only stays what it was.
+  const networks = everywhere.filter((network) => network.kind !== 'bridged');
+  if (networks.length === 0) return [];
+  const prefixes = networks.flatMap(prefixesOf);
+  const links: GuestLink[] = [
+    ...bridgedNetworks(networks).map(({ bridge, v4, v6 }) => ({ name: bridge, v4: v4 !== undefined, v6: v6 !== undefined, bridge: true })),
+    ...ports.map(({ link, network: { service4, service6 } }) => ({
+      name: link,
+      v4: service4 !== undefined,
+      v6: service6 !== undefined,
+      bridge: false,
+    })),
+  ];
+  const all = [
+    ...links.flatMap(linkSettings),
+    ...(prefixes.some((prefix) => familyOf(prefix) === 4) ? forwarding4(facts) : []),
+    ...(prefixes.some((prefix) => familyOf(prefix) === 6)
+      ? forwarding6(
+          links.filter((link) => link.v6),
+          facts,
+          everywhere,
+        )
+      : []),
+    ...proxySettings(proxies, facts),
+  ];
+  // Where everything forwards, the uplink's settings are among the others already.
+  const keys = new Set<string>();
+  return all.filter(({ key }) => !keys.has(key) && keys.add(key));
+}
+
+function linkSettings({ name, v4, v6, bridge }: GuestLink): Sysctl[] {
+  const setting = (key: string, value: string): Sysctl => ({ key, value, link: name });
   const all: Sysctl[] = [];
-  if (v4) {
+  if (v4 && bridge) {
     all.push(
       // Isolated ports: same-subnet guests reach each other through the host, which answers ARP for them, at once.
-      setting(`net/ipv4/conf/${bridge}/proxy_arp_pvlan`, '1'),
-      setting(`net/ipv4/neigh/${bridge}/proxy_delay`, '0'),
+      setting(`net/ipv4/conf/${name}/proxy_arp_pvlan`, '1'),
+      setting(`net/ipv4/neigh/${name}/proxy_delay`, '0'),
+    );
+  }
+  if (v4) {
+    all.push(
       // A guest learns nothing of the host's other addresses by asking for them.
-      setting(`net/ipv4/conf/${bridge}/arp_ignore`, '1'),
-      setting(`net/ipv4/conf/${bridge}/accept_redirects`, '0'),
-      setting(`net/ipv4/conf/${bridge}/accept_source_route`, '0'),
+      setting(`net/ipv4/conf/${name}/arp_ignore`, '1'),
+      setting(`net/ipv4/conf/${name}/accept_redirects`, '0'),
+      setting(`net/ipv4/conf/${name}/accept_source_route`, '0'),
     );
   }
   if (v6) {
     all.push(
-      setting(`net/ipv6/conf/${bridge}/accept_ra`, '0'),
-      setting(`net/ipv6/conf/${bridge}/autoconf`, '0'),
-      setting(`net/ipv6/conf/${bridge}/accept_redirects`, '0'),
-      // The gateway's addresses are nobody else's by rule, and a bridge without a running port would leave them tentative.
-      setting(`net/ipv6/conf/${bridge}/accept_dad`, '0'),
+      setting(`net/ipv6/conf/${name}/accept_ra`, '0'),
+      setting(`net/ipv6/conf/${name}/autoconf`, '0'),
+      setting(`net/ipv6/conf/${name}/accept_redirects`, '0'),
+      // The gateway's addresses are nobody else's by rule, and a link without a carrier would leave them tentative.
+      setting(`net/ipv6/conf/${name}/accept_dad`, '0'),
     );
   }
   return all;
@@ -50,17 +94,17 @@ function forwarding4(facts: HostFacts): Sysctl[] {
 }
 
 /**
- * A guest takes fe80::1 off its list of routers when it says in a neighbour advertisement that it is none: hence `forwarding` on the bridges. The uplink
+ * A guest takes fe80::1 off its list of routers when it says in a neighbour advertisement that it is none: hence `forwarding` on the guests' links. The uplink
  * must go on accepting router advertisements: `force_forwarding` forwards without making it a router (Linux 6.17), and the host's other ways out need it like the uplink; before that,
  * everything forwards and `accept_ra=2` keeps the advertisements.
  */
-function forwarding6(networks: readonly Network[], facts: HostFacts, all: readonly Network[]): Sysctl[] {
-  const onBridges = networks.map(({ bridge }): Sysctl => ({ key: `net/ipv6/conf/${bridge}/forwarding`, value: '1', link: bridge }));
-  if (facts.forwarding.v6) return [...onBridges, { key: 'net/ipv6/conf/all/forwarding', value: '1' }];
+function forwarding6(links: readonly GuestLink[], facts: HostFacts, all: readonly Network[]): Sysctl[] {
+  const onLinks = links.map(({ name }): Sysctl => ({ key: `net/ipv6/conf/${name}/forwarding`, value: '1', link: name }));
+  if (facts.forwarding.v6) return [...onLinks, { key: 'net/ipv6/conf/all/forwarding', value: '1' }];
   if (facts.features.forceForwarding) {
     return [
-      ...onBridges,
-      ...networks.map(({ bridge }): Sysctl => ({ key: `net/ipv6/conf/${bridge}/force_forwarding`, value: '1', link: bridge })),
+      ...onLinks,
+      ...links.map(({ name }): Sysctl => ({ key: `net/ipv6/conf/${name}/force_forwarding`, value: '1', link: name })),
       ...outerLinks6(facts).map((name): Sysctl => {
         const carrier = carrierOf(name, all);
         const setting = { key: `net/ipv6/conf/${carrier}/force_forwarding`, value: '1' };
@@ -69,7 +113,7 @@ function forwarding6(networks: readonly Network[], facts: HostFacts, all: readon
     ];
   }
   return [
-    ...onBridges,
+    ...onLinks,
     ...[...facts.acceptRa].sort().map((name): Sysctl => ({ key: `net/ipv6/conf/${name}/accept_ra`, value: '2' })),
     { key: 'net/ipv6/conf/all/forwarding', value: '1' },
   ];

@@ -1,4 +1,5 @@
 /** Whom the resolvers of Weft's networks ask. */
+import { gatewaysOf } from '../fabric/addressing.ts';
 import type { Fabric, Network } from '../fabric/model.ts';
 
 /** Followed when it changes. */
@@ -6,7 +7,7 @@ export const HOST_RESOLV_FILE = '/etc/resolv.conf';
 
 /** The name servers the file has for a network; none: the host's own. */
 export function upstreamsOf(fabric: Fabric, network: Network): readonly string[] {
-  const own = new Set(fabric.networks.flatMap(gatewaysOf));
+  const own = new Set(fabric.networks.flatMap(answeringAt));
   return network.dns.filter((address) => !own.has(address));
 }
 
@@ -20,8 +21,10 @@ export function resolverOf(fabric: Fabric, network: Network): string | undefined
   return servers.length === 0 ? 'host' : servers.join(',');
 }
 
-export function gatewaysOf(network: Network): string[] {
+/** Where Weft's own name server of a network answers: at the gateway, or of a routed network at addresses that are known nowhere else. */
+export function answeringAt(network: Network): string[] {
   // The outer network's gateway is somebody else, whom the host may well ask for names.
   if (network.kind === 'bridged') return [];
-  return [...(network.v4 ? [network.v4.gateway] : []), ...(network.v6 ? [network.v6.gateway] : [])];
+  if (network.kind !== 'routed') return gatewaysOf(network);
+  return [network.service4, network.service6].filter((address) => address !== undefined);
 }

@@ -7,7 +7,7 @@ import { parsePrefix, prefixesOverlap } from '../net/ip.ts';
 import { startingFile } from './starting-file.ts';
 
 const facts = (routes: readonly string[], v6 = true): HostFacts => ({
-  uplink: { name: 'enp1s0', mtu: 1500, addresses: ['203.0.113.4/24'], v6 },
+  uplink: { name: 'enp1s0', mtu: 1500, mac: '02:00:00:00:aa:01', gateways: [], addresses: ['203.0.113.4/24'], v6 },
   interfaces: [],
   forwarding: { v4: false, v6: false },
   acceptRa: [],

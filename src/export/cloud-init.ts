@@ -5,7 +5,7 @@
 import { stringify } from 'yaml';
 import type { ExportedFile } from './file.ts';
 import type { GuestNetwork, GuestNic, Resolver } from './guest-network.ts';
-import { isDefaultRoute, isV6 } from './guest-network.ts';
+import { isDefaultRoute, isPointToPoint, isV6 } from './guest-network.ts';
 
 /** One file, `network-config`. */
 export function cloudInit(network: GuestNetwork): readonly ExportedFile[] {
@@ -38,8 +38,10 @@ function networkConfig({ nics, resolver }: GuestNetwork): string {
  */
 function ethernet(nic: GuestNic, resolver: Resolver): object {
   const gateway = (v6: boolean): string | undefined => nic.routes.find((route) => isDefaultRoute(route) && isV6(route.prefix) === v6)?.via;
-  const [gateway4, gateway6] = [gateway(false), gateway(true)];
-  const routes = nic.routes.filter((route) => !isDefaultRoute(route));
+  // Out of the guest's own prefix, the next hop has to be said to be on-link, and `gateway4` cannot.
+  const pointToPoint = isPointToPoint(nic);
+  const [gateway4, gateway6] = [pointToPoint ? undefined : gateway(false), gateway(true)];
+  const routes = nic.routes.filter((route) => route.via !== undefined && (!isDefaultRoute(route) || (pointToPoint && !isV6(route.prefix))));
   return {
     match: { macaddress: nic.mac },
     'set-name': nic.name,

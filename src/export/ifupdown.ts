@@ -56,7 +56,9 @@ function dns({ domains, servers }: Resolver): string[] {
 function routes(nic: GuestNic, v6: boolean): string[] {
   return nic.routes
     .filter(({ prefix }) => isV6(prefix) === v6)
-    .map((route) =>
-      isDefaultRoute(route) ? `gateway ${route.via}` : `up ip route replace ${route.prefix} via ${route.via} dev ${nic.name}`,
-    );
+    .map((route) => {
+      // interfaces(5): the address of the other end, which is then on-link.
+      if (route.via === undefined) return `pointopoint ${route.prefix.replace(/\/32$/, '')}`;
+      return isDefaultRoute(route) ? `gateway ${route.via}` : `up ip route replace ${route.prefix} via ${route.via} dev ${nic.name}`;
+    });
 }

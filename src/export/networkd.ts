@@ -1,7 +1,7 @@
 /** systemd-networkd: one .network file a NIC, matched by its MAC, so that the name of the interface does not matter; see systemd.network(5). */
 import type { ExportedFile } from './file.ts';
 import type { GuestNetwork, GuestNic, Resolver } from './guest-network.ts';
-import { isV6 } from './guest-network.ts';
+import { isPointToPoint, isV6 } from './guest-network.ts';
 
 /** `10-weft-eth0.network`, `10-weft-eth1.network`, … for /etc/systemd/network. */
 export function networkd({ guest, nics, resolver }: GuestNetwork): readonly ExportedFile[] {
@@ -31,8 +31,8 @@ function sections(nic: GuestNic, resolver: Resolver): string[] {
       '',
       '[Route]',
       `Destination=${prefix}`,
-      `Gateway=${via}`,
-      ...(isV6(prefix) ? ['GatewayOnLink=yes'] : []),
+      ...(via === undefined ? ['Scope=link'] : [`Gateway=${via}`]),
+      ...(via !== undefined && (isV6(prefix) || isPointToPoint(nic)) ? ['GatewayOnLink=yes'] : []),
     ]),
   ];
 }

@@ -103,7 +103,7 @@ describe('what a file becomes', () => {
       ['a-very-long-name-indeed', 'lab', 'eth0', 'w-a-very-long-n', true, 'deny'],
       ['a-very-long-name-indeed', 'closed', 'eth1', 'w-a-very-long_1', false, 'deny'],
     ]);
-    for (const name of [...fabric.networks.map((n) => n.bridge), ...seen.map(([, , , port]) => String(port))])
+    for (const name of [...fabric.networks.map((n) => String(n.bridge)), ...seen.map(([, , , port]) => String(port))])
       assert.ok(name.length <= 15, name);
     assert.equal(nic(fabric, 'jail').mac, nic(fabric, 'VM1', 1).mac);
   });

@@ -2,10 +2,11 @@
  * From the validated file and the lock to the fabric: every name resolved, every default applied, every address and MAC
  * decided. Pure; all problems are reported, each once, before it gives up.
  */
-import type { ConfigFile } from '../config/model.ts';
+import type { ConfigFile, NetworkEntry } from '../config/model.ts';
 import type { Report } from '../diagnostic/diagnostic.ts';
 import { chooseAddresses } from './addresses.ts';
-import type { GuestDraft, HostDraft, NetworkDraft, NicDraft } from './drafts.ts';
+import { formatPrefix, type Family } from '../net/ip.ts';
+import type { GuestDraft, HostDraft, NetworkDraft, NicDraft, RoutedPlan } from './drafts.ts';
 import { decideEgress } from './egress.ts';
 import { checkExpectations } from './expectations.ts';
 import { resolveGroups } from './groups.ts';
@@ -13,7 +14,7 @@ import { draftGuests } from './guests.ts';
 import { checkInterfaceNames } from './interfaces.ts';
 import { lockedFacts } from './locked.ts';
 import { chooseMacs } from './macs.ts';
-import type { Fabric, Guest, Host, Lock, LockedNic, Network, Nic } from './model.ts';
+import type { Fabric, Guest, Host, Lock, LockedNic, Network, Nic, RoutedNetwork, SubnetNetwork } from './model.ts';
 import { collectNames, fabricDomain, fabricName } from './names.ts';
 import { draftHosts, draftNetworks } from './networks.ts';
 import { linkSubnets, refuseUnsupported } from './not-yet.ts';
@@ -21,6 +22,7 @@ import { checkOverlaps } from './overlaps.ts';
 import { partyResolver } from './parties.ts';
 import { collectProblems } from './problems.ts';
 import { resolvePublish } from './publish.ts';
+import { serviceAddress4, serviceAddress6 } from './routed.ts';
 import { resolveRules } from './rules.ts';
 import { spanGiver } from './spans.ts';
 
@@ -57,7 +59,7 @@ export function buildFabric(config: ConfigFile, lock: Lock | undefined, report: 
 
   const withSpan = spanGiver(config, 'key');
   const finished = {
-    networks: [...networks.values()].flatMap((draft) => finishNetwork(draft, bridgeMacs.get(draft)) ?? []),
+    networks: finishNetworks([...networks.values()], name, bridgeMacs),
     guests: [...guests.values()].map((draft) => withSpan(finishGuest(draft, name), ['guests', draft.name])),
   };
   return {
@@ -81,26 +83,62 @@ function scopeGuests(guests: Iterable<GuestDraft>): Parameters<typeof partyResol
   }));
 }
 
-const finishHost = ({ name, uplink, addresses }: HostDraft): Host => ({ name, addresses, ...(uplink === undefined ? {} : { uplink }) });
+const finishHost = ({ name, uplink, addresses, macs }: HostDraft): Host => ({
+  name,
+  addresses,
+  ...(uplink === undefined ? {} : { uplink }),
+  ...(macs === undefined ? {} : { macs }),
+});
 
-function finishNetwork(draft: NetworkDraft, mac: string | undefined): Network | undefined {
-  const { name, entry, host, bridge, v4, v6 } = draft;
-  if (entry.kind === 'routed' || !host || mac === undefined) return undefined;
+function finishNetworks(drafts: readonly NetworkDraft[], fabric: string, bridgeMacs: ReadonlyMap<NetworkDraft, string>): Network[] {
+  const services = new Set<string>();
+  return drafts.flatMap((draft): Network | readonly never[] => {
+    const { name, entry, host } = draft;
+    if (!host) return [];
+    const common = {
+      name,
+      host: host.name,
+      egress: entry.kind === 'isolated' || entry.egress?.kind === 'deny' ? ('deny' as const) : ('allow' as const),
+      fromHost: entry.fromHost ?? ('allow' as const),
+      dns: entry.dns ?? [],
+      ...(entry.mtu !== undefined && { mtu: entry.mtu }),
+      filter: entry.filter ?? ('on' as const),
+    };
+    if (draft.routed) return { ...common, kind: 'routed', ...finishRouted(draft.routed, fabric, name, services) };
+    const mac = bridgeMacs.get(draft);
+    return entry.kind !== 'routed' && mac !== undefined ? { ...common, ...finishSubnets(draft, entry, mac) } : [];
+  });
+}
+
+function finishSubnets(
+  { bridge, v4, v6 }: NetworkDraft,
+  entry: Exclude<NetworkEntry, { readonly kind: 'routed' }>,
+  mac: string,
+): Pick<SubnetNetwork, 'kind' | 'bridge' | 'interface' | 'mac' | 'v4' | 'v6' | 'snat'> {
   return {
-    name,
     kind: entry.kind,
-    host: host.name,
     bridge,
     ...(entry.kind === 'bridged' && { interface: entry.interface }),
     mac,
     ...(v4 && { v4: { subnet: v4.subnet, gateway: v4.gateway, range: { from: numberText(v4.first), to: numberText(v4.last) } } }),
     ...(v6 && { v6: { subnet: v6.subnet, gateway: v6.gateway } }),
     ...(entry.kind !== 'bridged' && entry.snat !== undefined && { snat: entry.snat }),
-    egress: entry.kind === 'isolated' || entry.egress?.kind === 'deny' ? 'deny' : 'allow',
-    fromHost: entry.fromHost ?? 'allow',
-    dns: entry.dns ?? [],
-    ...(entry.mtu !== undefined && { mtu: entry.mtu }),
-    filter: entry.filter ?? 'on',
+  };
+}
+
+function finishRouted(
+  { prefixes, gateway4, bootstrap }: RoutedPlan,
+  fabric: string,
+  name: string,
+  services: Set<string>,
+): Pick<RoutedNetwork, 'prefixes' | 'gateway4' | 'service4' | 'service6' | 'bootstrap'> {
+  const has = (family: Family): boolean => prefixes.some((prefix) => prefix.family === family);
+  return {
+    prefixes: prefixes.map(formatPrefix),
+    gateway4,
+    ...(has(4) && { service4: bootstrap?.gateway ?? serviceAddress4(name, services) }),
+    ...(has(6) && { service6: serviceAddress6(fabric, name) }),
+    ...(bootstrap && { bootstrap: { subnet: bootstrap.subnet, gateway: bootstrap.gateway } }),
   };
 }
 
@@ -121,7 +159,7 @@ function finishGuest(draft: GuestDraft, fabric: string): Omit<Guest, 'span'> {
 }
 
 function finishNic(draft: NicDraft): Nic {
-  const { guest, index, network, entry, outer, mac, v4, v6, egress } = draft;
+  const { guest, index, network, entry, outer, mac, v4, v6, bootstrap, egress } = draft;
   return {
     guest: guest.name,
     network: network?.name ?? entry.network,
@@ -131,6 +169,7 @@ function finishNic(draft: NicDraft): Nic {
     mac,
     ...(v4 !== undefined && { v4 }),
     ...(v6 !== undefined && { v6 }),
+    ...(bootstrap !== undefined && { bootstrap }),
     default: draft.isDefault,
     egress,
     dns: entry.dns ?? [],
@@ -139,16 +178,19 @@ function finishNic(draft: NicDraft): Nic {
 
 /** Keys in lower case, so that a name written otherwise is the same guest. */
 function lockOf(networks: readonly Network[], guests: readonly Guest[]): Lock {
-  const lockNic = (guest: Guest, { network, mac, v4, v6 }: Nic): LockedNic => ({
+  const lockNic = (guest: Guest, { network, mac, v4, v6, bootstrap }: Nic): LockedNic => ({
     network: network.toLowerCase(),
     mac,
     ...(guest.inside !== undefined && { inside: guest.inside.toLowerCase() }),
     ...(v4 !== undefined && { v4 }),
     ...(v6 !== undefined && { v6 }),
+    ...(bootstrap !== undefined && { bootstrap }),
   });
   return {
     version: 1,
-    networks: Object.fromEntries(networks.map(({ name, mac }) => [name.toLowerCase(), { mac }])),
+    networks: Object.fromEntries(
+      networks.flatMap((network) => (network.mac === undefined ? [] : [[network.name.toLowerCase(), { mac: network.mac }]])),
+    ),
     guests: Object.fromEntries(guests.map((guest) => [guest.name.toLowerCase(), { nics: guest.nics.map((nic) => lockNic(guest, nic)) }])),
   };
 }

@@ -10,6 +10,7 @@ export interface HostDraft {
   readonly name: string;
   readonly uplink?: string;
   readonly addresses: readonly string[];
+  readonly macs?: readonly string[];
 }
 
 export interface V4Plan {
@@ -27,18 +28,31 @@ export interface V6Plan {
   readonly gateway: string;
 }
 
+/** What a routed network's `addresses` and `bootstrap` mean. */
+export interface RoutedPlan {
+  /** In file order. */
+  readonly prefixes: readonly Prefix[];
+  /** The host's own addresses, as far as they are declared. */
+  readonly hostAddresses: readonly string[];
+  readonly gateway4: string;
+  readonly bootstrap: V4Plan | undefined;
+}
+
 export interface NetworkDraft {
   readonly name: string;
   readonly entry: NetworkEntry;
   /** Undefined: unknown or missing, reported. */
   readonly host: HostDraft | undefined;
+  /** Empty for a routed network, which has none. */
   readonly bridge: string;
   /** Undefined without a subnet of that family, or when it is wrong. */
   readonly v4: V4Plan | undefined;
   readonly v6: V6Plan | undefined;
-  /** Prefixes a guest's address may come from, for the kinds that are not planned yet. */
+  /** Of a routed network. */
+  readonly routed?: RoutedPlan;
+  /** Prefixes a guest's address may come from. */
   readonly within: readonly Prefix[];
-  /** True for nat, isolated and bridged with sound subnets: only those get addresses. */
+  /** True when its prefixes are right: only then its guests get addresses. */
   readonly sound: boolean;
 }
 
@@ -56,6 +70,7 @@ export interface NicDraft {
   egress: Egress;
   v4: string | undefined;
   v6: string | undefined;
+  bootstrap: string | undefined;
   mac: string;
 }
 

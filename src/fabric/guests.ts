@@ -56,6 +56,7 @@ function draftGuest(name: string, entry: GuestEntry, hosts: Hosts, networks: Net
       egress: 'deny',
       v4: undefined,
       v6: undefined,
+      bootstrap: undefined,
       mac: '',
     });
   }
@@ -147,7 +148,7 @@ function checkBridgePorts(guests: Guests, problems: Problems): void {
   const ports = new Map<NetworkDraft, number>();
   for (const guest of guests.values()) {
     if (guest.entry.inside !== undefined) continue;
-    for (const { network } of guest.nics) if (network) ports.set(network, (ports.get(network) ?? 0) + 1);
+    for (const { network } of guest.nics) if (network && !network.routed) ports.set(network, (ports.get(network) ?? 0) + 1);
   }
   for (const [network, count] of ports) {
     if (count <= BRIDGE_PORTS) continue;

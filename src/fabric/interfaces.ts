@@ -24,6 +24,7 @@ export function portName(guest: string, index: number): string {
 export function checkInterfaceNames(networks: readonly NetworkDraft[], guests: readonly GuestDraft[], problems: Problems): void {
   const bridges = new Map<string, NetworkDraft>();
   for (const network of networks) {
+    if (network.routed) continue;
     const first = bridges.get(network.bridge);
     if (first) {
       const kept = INTERFACE_NAME_LENGTH - BRIDGE.length;

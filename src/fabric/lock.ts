@@ -27,7 +27,7 @@ export function formatLock(lock: Lock): string {
 }
 
 function formatNic(nic: LockedNic): string {
-  const fields = (['network', 'mac', 'inside', 'v4', 'v6'] as const).flatMap((field) =>
+  const fields = (['network', 'mac', 'inside', 'v4', 'v6', 'bootstrap'] as const).flatMap((field) =>
     nic[field] === undefined ? [] : [`${JSON.stringify(field)}: ${JSON.stringify(nic[field])}`],
   );
   return `{ ${fields.join(', ')} }`;
@@ -74,12 +74,20 @@ export function readLock(text: string, path: string, report: Report): Lock | und
 
 function readNic(value: unknown): LockedNic | undefined {
   if (!isRecord(value)) return undefined;
-  const { network, mac, inside, v4, v6 } = value;
+  const { network, mac, inside, v4, v6, bootstrap } = value;
   if (typeof network !== 'string' || !isMac(mac)) return undefined;
   if (inside !== undefined && typeof inside !== 'string') return undefined;
   if (v4 !== undefined && !isAddress(v4, 4)) return undefined;
   if (v6 !== undefined && !isAddress(v6, 6)) return undefined;
-  return { network, mac, ...(inside !== undefined && { inside }), ...(v4 !== undefined && { v4 }), ...(v6 !== undefined && { v6 }) };
+  if (bootstrap !== undefined && !isAddress(bootstrap, 4)) return undefined;
+  return {
+    network,
+    mac,
+    ...(inside !== undefined && { inside }),
+    ...(v4 !== undefined && { v4 }),
+    ...(v6 !== undefined && { v6 }),
+    ...(bootstrap !== undefined && { bootstrap }),
+  };
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -7,6 +7,7 @@ import type { Lock, LockedNic } from './model.ts';
 
 export interface LockedFacts {
   address(nic: NicDraft, family: 4 | 6): string | undefined;
+  bootstrap(nic: NicDraft): string | undefined;
   /** Not for an `inside` guest, nor what the lock has from a time when it was one: that is the outer guest's MAC. */
   mac(nic: NicDraft): string | undefined;
   bridge(lowerNetwork: string): string | undefined;
@@ -21,6 +22,7 @@ export function lockedFacts(lock: Lock | undefined): LockedFacts {
   };
   return {
     address: (nic, family) => (family === 4 ? of(nic)?.v4 : of(nic)?.v6),
+    bootstrap: (nic) => of(nic)?.bootstrap,
     mac: (nic) => {
       const locked = of(nic);
       return locked?.inside === undefined ? locked?.mac : undefined;

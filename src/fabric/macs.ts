@@ -81,6 +81,7 @@ export function chooseMacs(
   for (const guest of guests.values()) for (const nic of guest.nics) if (nic.outer) nic.mac = nic.outer.mac;
   const bridges = new Map<NetworkDraft, string>();
   for (const network of networks) {
+    if (network.routed) continue;
     const name = network.name.toLowerCase();
     const kept = locked.bridge(name);
     const mac = kept !== undefined && !taken.has(kept) ? kept : freeMac([fabric, name, 'bridge'], taken);

@@ -34,14 +34,28 @@ export interface Host {
   readonly uplink?: string;
   /** Declared public addresses; empty: read from the uplink. */
   readonly addresses: readonly string[];
+  /** No frame with another source MAC leaves the uplink; undefined: not limited. */
+  readonly macs?: readonly string[];
 }
 
 export type Egress = 'allow' | 'deny';
 
-export interface Network {
+interface NetworkCommon {
   readonly name: string;
-  readonly kind: 'nat' | 'isolated' | 'bridged';
   readonly host: string;
+  readonly egress: Egress;
+  readonly fromHost: 'allow' | 'deny';
+  /** Upstream/override name servers of the file; empty: the host's own resolver. */
+  readonly dns: readonly string[];
+  /** Undefined: min(1500, the uplink's MTU). */
+  readonly mtu?: number;
+  /** `off`: no policy on these ports, anti-spoofing stays. */
+  readonly filter: 'on' | 'off';
+}
+
+/** Guests share a subnet and a bridge, at which the host is their gateway. */
+export interface SubnetNetwork extends NetworkCommon {
+  readonly kind: 'nat' | 'isolated' | 'bridged';
   /** Name of the bridge: `br-` and the network's name in lower case, at most 15 characters. */
   readonly bridge: string;
   /** bridged: the physical interface that joins the bridge, which takes over its MAC and the host's addresses on it. */
@@ -52,15 +66,28 @@ export interface Network {
   /** `gateway` is the address on the bridge inside the subnet (DNS, DHCPv6); guests' next hop is always fe80::1. */
   readonly v6?: { readonly subnet: string; readonly gateway: string };
   readonly snat?: string;
-  readonly egress: Egress;
-  readonly fromHost: 'allow' | 'deny';
-  /** Upstream/override name servers of the file; empty: the host's own resolver. */
-  readonly dns: readonly string[];
-  /** Undefined: min(1500, the uplink's MTU). */
-  readonly mtu?: number;
-  /** `off`: no policy on these ports, anti-spoofing stays. */
-  readonly filter: 'on' | 'off';
 }
+
+/** Single addresses and blocks that are routed to the host; no bridge: each guest's port is a link of its own between guest and host. */
+export interface RoutedNetwork extends NetworkCommon {
+  readonly kind: 'routed';
+  /** Prefixes in file order; a single address is one of full length. Every address of an IPv4 one is a guest's to have. */
+  readonly prefixes: readonly string[];
+  /** The guests' IPv4 next hop, on-link: the first IPv4 address declared for the host, else 169.254.1.1. In IPv6 it is fe80::1. */
+  readonly gateway4: string;
+  /** On every port, known to nobody else: where DHCP and DNS answer. In IPv4 with `bootstrap:` its gateway. Of the families of `prefixes`. */
+  readonly service4?: string;
+  readonly service6?: string;
+  readonly bootstrap?: { readonly subnet: string; readonly gateway: string };
+  readonly bridge?: never;
+  readonly interface?: never;
+  readonly mac?: never;
+  readonly v4?: never;
+  readonly v6?: never;
+  readonly snat?: never;
+}
+
+export type Network = SubnetNetwork | RoutedNetwork;
 
 export interface Guest {
   readonly name: string;
@@ -93,6 +120,8 @@ export interface Nic {
   readonly mac: string;
   readonly v4?: string;
   readonly v6?: string;
+  /** The private IPv4 address that DHCP gives it first, in a routed network with `bootstrap:`. */
+  readonly bootstrap?: string;
   /** Carries the default route and DNS. Exactly one NIC of a guest. */
   readonly default: boolean;
   readonly egress: Egress;
@@ -172,4 +201,5 @@ export interface LockedNic {
   readonly inside?: string;
   readonly v4?: string;
   readonly v6?: string;
+  readonly bootstrap?: string;
 }

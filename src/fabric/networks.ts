@@ -2,13 +2,14 @@
  * Hosts and networks of the file with their names resolved: which host a network lives on, its subnets, its bridge.
  */
 import type { FileModel, NetworkEntry } from '../config/model.ts';
-import { parseIp, parsePrefix } from '../net/ip.ts';
+import { parseIp } from '../net/ip.ts';
 import type { HostDraft, NetworkDraft } from './drafts.ts';
 import { bridgeName } from './interfaces.ts';
 import { DEFAULT_HOST } from './names.ts';
 import { didYouMean } from './did-you-mean.ts';
 import { key, value } from './problems.ts';
 import type { Problems } from './problems.ts';
+import { planRouted } from './routed.ts';
 import { planSubnets } from './subnets.ts';
 
 /** Lower-case name to draft, in file order. */
@@ -33,6 +34,7 @@ export function draftHosts(model: FileModel, problems: Problems): Hosts {
       name,
       addresses: entry.address ?? [],
       ...(entry.uplink === undefined ? {} : { uplink: entry.uplink }),
+      ...(entry.macs === undefined ? {} : { macs: entry.macs.map((mac) => mac.toLowerCase()) }),
     });
   }
   if (hosts.size === 0) hosts.set(DEFAULT_HOST, { name: DEFAULT_HOST, addresses: [] });
@@ -72,8 +74,8 @@ function draftNetwork(name: string, entry: NetworkEntry, hosts: Hosts, problems:
   const host = hostOf(name, entry.host, hosts, problems);
   const bridge = bridgeName(name);
   if (entry.kind === 'routed') {
-    const within = entry.addresses.flatMap((text) => parsePrefix(text) ?? []);
-    return { name, entry, host, bridge, v4: undefined, v6: undefined, within, sound: false };
+    const { plan, sound } = planRouted(name, entry, host, problems);
+    return { name, entry, host, bridge: '', v4: undefined, v6: undefined, routed: plan, within: plan.prefixes, sound };
   }
   const plan = planSubnets(name, entry, ['networks', name], problems);
   const count = entry.subnet?.length ?? 0;

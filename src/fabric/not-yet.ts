@@ -33,16 +33,9 @@ export function refuseUnsupported(model: FileModel, hosts: Hosts, guests: Guests
 
   for (const [name, host] of Object.entries(model.hosts ?? {})) {
     if (host.manage === true) refuse(value('hosts', name, 'manage'), '`manage: true` is', "set the uplink up with the system's own tools");
-    if (host.macs) refuse(key('hosts', name, 'macs'), '`macs` is', 'leave it out');
     if (host.behind) refuse(key('hosts', name, 'behind'), '`behind` is', 'leave it out');
   }
   for (const [name, network] of Object.entries(model.networks)) {
-    if (network.kind === 'routed')
-      refuse(
-        value('networks', name, 'kind'),
-        'networks of kind `routed` are',
-        'use `nat`, `isolated` or `bridged`, or take the network out',
-      );
     egress(network.egress, ['networks', name, 'egress']);
   }
   for (const [name, guest] of Object.entries(model.guests)) egress(guest.egress, ['guests', name, 'egress']);

@@ -2,9 +2,9 @@
  * No two networks share addresses, also across hosts: guests of all of them have to tell each other apart, and a link
  * between the hosts must be able to route them. Nor does a network hold an address of a host.
  */
-import { compareIp, formatPrefix, parseIp, prefixContains, prefixesOverlap } from '../net/ip.ts';
+import { compareIp, familyBits, formatPrefix, parseIp, parsePrefix, prefixContains, prefixesOverlap } from '../net/ip.ts';
 import type { Prefix } from '../net/ip.ts';
-import type { HostDraft, NetworkDraft } from './drafts.ts';
+import type { HostDraft, NetworkDraft, RoutedPlan } from './drafts.ts';
 import { value } from './problems.ts';
 import type { Place, Problems } from './problems.ts';
 
@@ -12,7 +12,7 @@ interface Claim {
   readonly owner: string;
   readonly prefix: Prefix;
   readonly at: Place;
-  /** The host's own addresses may lie in it: it is the outer network. */
+  /** The host's own addresses may lie in it: it is the outer network, or a block that is routed to the host. */
   readonly shared?: boolean;
 }
 
@@ -31,6 +31,7 @@ export function checkOverlaps(
 ): void {
   const claims: Claim[] = [];
   for (const network of networks) {
+    if (network.routed) claims.push(...routedClaims(network, network.routed));
     if (network.entry.kind === 'routed') continue;
     const texts = network.entry.subnet ?? [];
     for (const plan of [network.v4, network.v6]) {
@@ -59,6 +60,19 @@ export function checkOverlaps(
       );
     }
   }
+}
+
+function routedClaims({ name, entry }: NetworkDraft, { prefixes, bootstrap }: RoutedPlan): Claim[] {
+  const owner = `the network \`${name}\``;
+  const texts =
+    entry.kind === 'routed' ? entry.addresses.map((text) => parsePrefix(text)).map((prefix) => prefix && formatPrefix(prefix)) : [];
+  return [
+    ...prefixes.map((prefix): Claim => {
+      const at = value('networks', name, 'addresses', Math.max(0, texts.indexOf(formatPrefix(prefix))));
+      return { owner, prefix, at, shared: prefix.length < familyBits(prefix.family) };
+    }),
+    ...(bootstrap ? [{ owner, prefix: bootstrap.prefix, at: value('networks', name, 'bootstrap') }] : []),
+  ];
 }
 
 /** Sorted by address, a prefix can only overlap the widest one before it that has not ended yet: prefixes nest or are apart. */

@@ -140,8 +140,7 @@ function familiesOf(party: Party, guests: Guests): number {
   for (const endpoint of party.endpoints) {
     const network = nicOf(guests, endpoint)?.network;
     if (!network?.sound) return 0;
-    if (network.v4) mask |= V4;
-    if (network.v6) mask |= V6;
+    for (const prefix of network.within) mask |= prefix.family === 4 ? V4 : V6;
     if (mask === (V4 | V6)) break;
   }
   return mask;

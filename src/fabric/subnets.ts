@@ -118,13 +118,18 @@ export function checkSubnet(text: string, fail: (code: 'bad-prefix', message: st
     fail('bad-prefix', `\`${text}\` has bits set behind its length; write \`${formatPrefix(prefix)}\`.`);
     return undefined;
   }
-  const reason = unusable.find((u) => prefixesOverlap(u.prefix, prefix));
-  if (reason) {
+  const reason = unusableIn(prefix);
+  if (reason !== undefined) {
     const example = prefix.family === 4 ? '10.0.105.0/24' : 'fd00:105::/64';
-    fail('bad-prefix', `the subnet \`${text}\` holds ${reason.name}, which guests cannot have; choose a private one such as ${example}.`);
+    fail('bad-prefix', `the subnet \`${text}\` holds ${reason}, which guests cannot have; choose a private one such as ${example}.`);
     return undefined;
   }
   return prefix;
+}
+
+/** The words for addresses in it that no guest can have, if there are any. */
+export function unusableIn(prefix: Prefix): string | undefined {
+  return unusable.find((u) => prefixesOverlap(u.prefix, prefix))?.name;
 }
 
 /** `network` or `broadcast` when the address is the subnet's first (RFC 4291 2.6.1: the routers' anycast address) or, in IPv4, last. */

@@ -20,12 +20,14 @@ export interface HostState {
   readonly links: readonly Link[];
   /** Interfaces, not Weft's, that are ports of its bridges; the host's own addresses and routes are on the bridge then. Sorted by interface. */
   readonly enslaved: readonly Enslaved[];
-  /** Addresses on Weft's bridges. Sorted. */
+  /** Addresses on Weft's bridges, and on its ports that are on none. Sorted. */
   readonly addresses: readonly Address[];
   /** Routes of protocol {@link WEFT_PROTOCOL} in the host's namespace. Sorted. */
   readonly routes: readonly Route[];
-  /** Permanent neighbour entries of guests on Weft's bridges. Sorted. */
+  /** Permanent neighbour entries of guests on Weft's links. Sorted. */
   readonly neighbors: readonly Neighbor[];
+  /** Addresses of guests for which the host answers on an interface that is not Weft's. Sorted. */
+  readonly proxies: readonly NeighborProxy[];
   /** Static forwarding entries of guests' MACs on their ports. Sorted. */
   readonly fdb: readonly FdbEntry[];
   /** In the order in which they have to be set. */
@@ -62,8 +64,11 @@ export interface PortLink {
   readonly kind: 'tap' | 'veth';
   readonly name: string;
   readonly alias: string;
-  /** Name of the bridge. The port is isolated, does not learn, and is not flooded with unknown unicast. */
-  readonly bridge: string;
+  /**
+   * Name of the bridge: the port is isolated there (unless shared), does not learn, and is not flooded with unknown unicast. Undefined for a port of a routed network, which
+   * is a link of its own, with addresses, neighbours and routes like a bridge.
+   */
+  readonly bridge?: string;
   /** Not isolated: it shares its layer 2 with the other ports of the bridge (kind bridged). */
   readonly shared?: true;
   readonly mtu: number;
@@ -81,17 +86,21 @@ export interface Address {
   readonly address: string;
 }
 
-export interface Route {
-  readonly prefix: string;
-  readonly link: string;
-  readonly via?: string;
-  readonly metric?: number;
-}
+export type Route =
+  | { readonly prefix: string; readonly link: string; readonly via?: string; readonly metric?: number }
+  /** Answered with "unreachable"; the metric is behind that of routes that lead somewhere. */
+  | { readonly prefix: string; readonly unreachable: true; readonly metric: number };
 
 export interface Neighbor {
   readonly link: string;
   readonly address: string;
   readonly mac: string;
+}
+
+/** `ip neigh add proxy 203.0.113.7 dev eth0 proto 87`: ARP or neighbour solicitations for it are answered there. */
+export interface NeighborProxy {
+  readonly link: string;
+  readonly address: string;
 }
 
 export interface FdbEntry {
@@ -204,6 +213,9 @@ export interface HostFacts {
   readonly uplink?: {
     readonly name: string;
     readonly mtu: number;
+    readonly mac: string;
+    /** Next hops of its default routes. */
+    readonly gateways: readonly string[];
     /** `203.0.113.10/24`, global scope, both families. */
     readonly addresses: readonly string[];
     /** There is an IPv6 default route. */

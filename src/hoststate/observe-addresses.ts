@@ -1,7 +1,7 @@
 /** Reads `ip -j addr`, `ip -j route show table all`, `ip -j neigh show nud permanent` and `bridge -j fdb show` into typed values. */
 import { familyBits, parseIp } from '../net/ip.ts';
 import { WEFT_PROTOCOL } from './model.ts';
-import type { Address, FdbEntry, Neighbor, Route } from './model.ts';
+import type { Address, FdbEntry, Neighbor, NeighborProxy, Route } from './model.ts';
 import { isRecord, text } from './nft-json.ts';
 
 export interface SeenAddress extends Address {
@@ -72,13 +72,17 @@ export function readRoutes(json: unknown): SeenRoute[] {
 export function ownRoutes(routes: readonly SeenRoute[]): Route[] {
   return routes
     .filter((route) => route.protocol === String(WEFT_PROTOCOL))
-    .map(({ prefix, link, via, metric }) => ({
-      prefix,
-      link: link ?? '',
-      ...(via === undefined ? {} : { via }),
-      ...(metric === undefined || metric === 0 ? {} : { metric }),
-    }))
-    .sort(byText(({ prefix, link }) => `${prefix} ${link}`));
+    .map(({ prefix, type, link, via, metric }): Route =>
+      type === 'unreachable'
+        ? { prefix, unreachable: true, metric: metric ?? 0 }
+        : {
+            prefix,
+            link: link ?? '',
+            ...(via === undefined ? {} : { via }),
+            ...(metric === undefined || metric === 0 ? {} : { metric }),
+          },
+    )
+    .sort(byText((route) => `${route.prefix} ${'link' in route ? route.link : ''}`));
 }
 
 /** Permanent neighbour entries of the links that `isOwn` accepts, sorted. */
@@ -86,6 +90,14 @@ export function readNeighbors(json: unknown, isOwn: (link: string) => boolean): 
   return records(json)
     .filter((entry) => isOwn(text(entry['dev'])) && Array.isArray(entry['state']) && entry['state'].includes('PERMANENT'))
     .map((entry) => ({ link: text(entry['dev']), address: text(entry['dst']), mac: text(entry['lladdr']) }))
+    .sort(byText(({ link, address }) => `${link} ${address}`));
+}
+
+/** Weft's own proxy entries in `ip -j neigh show proxy`: those of its protocol number. */
+export function readProxies(json: unknown): NeighborProxy[] {
+  return records(json)
+    .filter((entry) => 'proxy' in entry && entry['protocol'] === String(WEFT_PROTOCOL))
+    .map((entry) => ({ link: text(entry['dev']), address: text(entry['dst']) }))
     .sort(byText(({ link, address }) => `${link} ${address}`));
 }
 

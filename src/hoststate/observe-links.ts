@@ -91,7 +91,16 @@ function ownLink(link: SeenLink): Link | undefined {
   if (!kind) return undefined;
   const owner = kind === 'tap' && link.owner !== undefined ? { owner: link.owner } : {};
   const shared = link.master !== undefined && link.port['isolated'] === false ? { shared: true as const } : {};
-  return { kind, name, alias, bridge: link.master ?? '', ...shared, mtu, ...owner, ...deviations(portDeviations(link)) };
+  return {
+    kind,
+    name,
+    alias,
+    ...(link.master === undefined ? {} : { bridge: link.master }),
+    ...shared,
+    mtu,
+    ...owner,
+    ...deviations(portDeviations(link)),
+  };
 }
 
 /** Moved to the group in which links are deleted (plan/link-lines.ts), and then not deleted: the next deletion would take it along. */

@@ -55,6 +55,10 @@ export async function readFacts(kernel: Kernel, uplink?: string, interfaces: rea
           uplink: {
             name: link.name,
             mtu: link.mtu,
+            mac: link.mac,
+            gateways: routes.flatMap(({ prefix, via, table, link: by }) =>
+              by === link.name && via !== undefined && table === 'main' && prefix.endsWith('/0') ? [via] : [],
+            ),
             addresses: addressesOf(link.name),
             v6: routes.some((route) => route.prefix === '::/0' && route.type === 'unicast' && route.table === 'main'),
           },

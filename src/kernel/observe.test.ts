@@ -43,9 +43,26 @@ neigh replace 10.5.0.2 lladdr 02:00:00:00:00:05 dev br-x nud permanent
 
 test('an untouched host has nothing of Weft, and its facts', async () => {
   const seen = await observe(kernel);
-  assert.deepEqual(seen.own, { links: [], enslaved: [], addresses: [], routes: [], neighbors: [], fdb: [], sysctls: [], tables: [] });
+  assert.deepEqual(seen.own, {
+    links: [],
+    enslaved: [],
+    addresses: [],
+    routes: [],
+    neighbors: [],
+    proxies: [],
+    fdb: [],
+    sysctls: [],
+    tables: [],
+  });
   const facts = await readFacts(kernel);
-  assert.deepEqual(facts.uplink, { name: 'eth0', mtu: 1400, addresses: ['192.0.2.2/24', '2001:db8::2/64'], v6: true });
+  assert.deepEqual(facts.uplink, {
+    name: 'eth0',
+    mtu: 1400,
+    mac: seen.links.find(({ name }) => name === 'eth0')?.mac,
+    gateways: ['192.0.2.3', '192.0.2.1', 'fe80::1'],
+    addresses: ['192.0.2.2/24', '2001:db8::2/64'],
+    v6: true,
+  });
   assert.deepEqual(facts.forwarding, { v4: false, v6: false });
   assert.deepEqual(facts.acceptRa, ['eth0', 'far']);
   assert.deepEqual(
@@ -77,6 +94,7 @@ test("Weft's part is told from the rest, and facts do not change by it", async (
     addresses: [{ link: 'br-x', address: '10.5.0.1/24' }],
     routes: [{ prefix: '10.6.0.0/24', link: 'br-x' }],
     neighbors: [{ link: 'br-x', address: '10.5.0.2', mac: '02:00:00:00:00:05' }],
+    proxies: [],
     fdb: [{ port: 'w-a', mac: '02:00:00:00:00:05' }],
     sysctls: [{ key: 'net/ipv4/conf/br-x/proxy_arp_pvlan', value: '0', link: 'br-x' }],
     tables: [

@@ -2,11 +2,11 @@
  * Observes a host: its own part in the shape of a host state, and of everything else as much as plans need. All programs run
  * side by side; each output is read by a pure function of hoststate/. Changes nothing.
  */
-import type { Address, Enslaved, FdbEntry, Link, Neighbor, Route, Sysctl } from '../hoststate/model.ts';
+import type { Address, Enslaved, FdbEntry, Link, Neighbor, NeighborProxy, Route, Sysctl } from '../hoststate/model.ts';
 import type { NftTable } from '../hoststate/nft.ts';
 import { readRuleset } from '../hoststate/nft-read.ts';
 import { needsListing, withListing } from '../hoststate/nft-xt.ts';
-import { ownRoutes, readAddresses, readFdb, readNeighbors, readRoutes } from '../hoststate/observe-addresses.ts';
+import { ownRoutes, readAddresses, readFdb, readNeighbors, readProxies, readRoutes } from '../hoststate/observe-addresses.ts';
 import type { SeenAddress, SeenRoute } from '../hoststate/observe-addresses.ts';
 import { enslavedLinks, isOwnLink, ownLinks, readLinks } from '../hoststate/observe-links.ts';
 import type { SeenLink } from '../hoststate/observe-links.ts';
@@ -22,6 +22,7 @@ export interface OwnState {
   readonly addresses: readonly Address[];
   readonly routes: readonly Route[];
   readonly neighbors: readonly Neighbor[];
+  readonly proxies: readonly NeighborProxy[];
   readonly fdb: readonly FdbEntry[];
   /** Those asked for that exist, with the values they have now, in the order asked. */
   readonly sysctls: readonly Sysctl[];
@@ -48,11 +49,12 @@ export interface ObserveOptions {
 /** Reads everything. Throws WeftError when a program is missing or fails. */
 export async function observe(kernel: Kernel, options: ObserveOptions = {}): Promise<Observation> {
   const wanted = options.sysctls ?? [];
-  const [links, addresses, routes, neighbors, fdb, ruleset, values] = await Promise.all([
+  const [links, addresses, routes, neighbors, proxies, fdb, ruleset, values] = await Promise.all([
     runJson(kernel, 'ip', ['-j', '-d', 'link', 'show']).then(readLinks),
     runJson(kernel, 'ip', ['-j', 'addr', 'show']).then(readAddresses),
     runJson(kernel, 'ip', ['-j', 'route', 'show', 'table', 'all']).then(readRoutes),
     runJson(kernel, 'ip', ['-j', 'neigh', 'show', 'nud', 'permanent']),
+    runJson(kernel, 'ip', ['-j', 'neigh', 'show', 'proxy']).then(readProxies),
     runJson(kernel, 'bridge', ['-j', 'fdb', 'show']),
     observeRuleset(kernel, options.known),
     readSysctls(
@@ -76,6 +78,7 @@ export async function observe(kernel: Kernel, options: ObserveOptions = {}): Pro
         .sort((a, b) => (`${a.link} ${a.address}` < `${b.link} ${b.address}` ? -1 : 1)),
       routes: ownRoutes(routes),
       neighbors: readNeighbors(neighbors, (name) => isOwn(name) && !outer.has(name)),
+      proxies,
       fdb: readFdb(fdb, (name) => macs.get(name)),
       sysctls: wanted.flatMap((entry) => {
         const value = values.get(entry.key);

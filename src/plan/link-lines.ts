@@ -10,6 +10,7 @@ import {
   type FdbEntry,
   type GuestSide,
   type Neighbor,
+  type NeighborProxy,
   type PortLink,
   type Route,
 } from '../hoststate/model.ts';
@@ -57,8 +58,9 @@ export function createPort(link: PortLink, guest: GuestSide | undefined): string
   ];
 }
 
-/** Puts a port on its bridge, still down: isolated from its siblings, learning nothing, not flooded with what is not its own. */
+/** Puts a port on its bridge, or on none, still down: isolated from its siblings, learning nothing, not flooded with what is not its own. */
 export function enslavePort(link: PortLink): string[] {
+  if (link.bridge === undefined) return [`link set dev ${link.name} nomaster`];
   return [
     `link set dev ${link.name} master ${link.bridge}`,
     `link set dev ${link.name} type bridge_slave isolated ${link.shared ? 'off' : 'on'} learning off flood off`,
@@ -81,6 +83,7 @@ export function addressLine(verb: 'replace' | 'del', address: Address): string {
 }
 
 export function routeLine(verb: 'replace' | 'del', route: Route): string {
+  if ('unreachable' in route) return `route ${verb} unreachable ${route.prefix} metric ${route.metric} proto ${WEFT_PROTOCOL}`;
   const via = route.via === undefined ? '' : ` via ${route.via}`;
   const metric = route.metric === undefined ? '' : ` metric ${route.metric}`;
   return `route ${verb} ${route.prefix}${via} dev ${route.link}${metric} proto ${WEFT_PROTOCOL}`;
@@ -90,6 +93,10 @@ export function neighborLine(verb: 'replace' | 'del', neighbor: Neighbor): strin
   return verb === 'replace'
     ? `neigh replace ${neighbor.address} lladdr ${neighbor.mac} dev ${neighbor.link} nud permanent`
     : `neigh del ${neighbor.address} dev ${neighbor.link}`;
+}
+
+export function proxyLine(verb: 'replace' | 'del', { address, link }: NeighborProxy): string {
+  return `neigh ${verb} proxy ${address} dev ${link}${verb === 'replace' ? ` proto ${WEFT_PROTOCOL}` : ''}`;
 }
 
 export function fdbLine(verb: 'replace' | 'del', entry: FdbEntry): string {

@@ -3,18 +3,7 @@
  * down before its rules leave, whatever comes goes up after its rules are in, and forwarding is on only while rules stand.
  */
 import { WEFT_LINK_GROUP } from '../hoststate/model.ts';
-import type {
-  BridgeLink,
-  Enslaved,
-  FdbEntry,
-  GuestSide,
-  HostState,
-  Link,
-  Neighbor,
-  PortLink,
-  Service,
-  Sysctl,
-} from '../hoststate/model.ts';
+import type { BridgeLink, Enslaved, FdbEntry, GuestSide, HostState, Link, PortLink, Service, Sysctl } from '../hoststate/model.ts';
 import { difference, sameJson, type KeyedDifference } from './keyed.ts';
 import {
   addressLine,
@@ -27,9 +16,11 @@ import {
   linkDown,
   linkUp,
   neighborLine,
+  proxyLine,
   routeLine,
 } from './link-lines.ts';
 import { nftDifference } from './nft-difference.ts';
+import { routeKey, routeLink, withoutDowned } from './routes.ts';
 import type { Change, Plan, Step } from './steps.ts';
 
 /** A host on which Weft has nothing. */
@@ -41,6 +32,7 @@ export const emptyState = (fabric: string, host: string): HostState => ({
   addresses: [],
   routes: [],
   neighbors: [],
+  proxies: [],
   fdb: [],
   sysctls: [],
   tables: [],
@@ -71,7 +63,8 @@ export function planChanges(before: HostState, after: HostState): Plan {
   restoreSysctls(sysctls, before, after, steps);
   makeNamespaces(guests, steps);
   createLinks(ports, after, steps);
-  const parked = parkMoving(before, after, new Set([...gone, ...fresh]), steps);
+  const stands = withoutDowned(before, new Set(ports.adjust.map((link) => link.name)));
+  const parked = parkMoving(stands, after, new Set([...gone, ...fresh]), steps);
   if (nft.text !== '') steps.push({ kind: 'nft', title: `firewall: ${nft.summary}`, text: nft.text });
   setSysctls(sysctls, fresh, after, steps);
   const joining = [...enslaved.created, ...enslaved.changed.map((change) => change.after)];
@@ -86,12 +79,11 @@ export function planChanges(before: HostState, after: HostState): Plan {
       ...changesOf('port', portsOf(links), (link) => link.name),
       ...changesOf('uplink', enslaved, (entry) => `${entry.interface} on ${entry.bridge}`),
       ...changesOf('address', difference(before.addresses, after.addresses, addressKey), addressKey),
-      ...changesOf(
-        'route',
-        difference(before.routes, after.routes, (r) => `${r.prefix} dev ${r.link}`),
-        (r) => r.prefix,
+      ...changesOf('route', difference(before.routes, after.routes, routeKey), (r) =>
+        'unreachable' in r ? `unreachable ${r.prefix}` : r.prefix,
       ),
       ...changesOf('neighbor', difference(before.neighbors, after.neighbors, neighborKey), neighborKey),
+      ...changesOf('proxy', difference(before.proxies, after.proxies, neighborKey), neighborKey),
       ...changesOf('fdb', difference(before.fdb, after.fdb, fdbKey), fdbKey),
       ...nft.changes,
       ...changesOf('sysctl', sysctls, (entry) => entry.key),
@@ -106,7 +98,7 @@ export function planChanges(before: HostState, after: HostState): Plan {
 }
 
 const addressKey = (a: { link: string; address: string }): string => `${a.address} dev ${a.link}`;
-const neighborKey = (n: Neighbor): string => `${n.address} dev ${n.link}`;
+const neighborKey = (n: { address: string; link: string }): string => `${n.address} dev ${n.link}`;
 const fdbKey = (f: FdbEntry): string => `${f.mac} dev ${f.port}`;
 
 function changesOf<T>(kind: string, parts: KeyedDifference<T>, name: (value: T) => string): Change[] {
@@ -274,19 +266,34 @@ const NOBODY = '02:00:00:00:00:00';
  */
 function parkMoving(before: HostState, after: HostState, held: ReadonlySet<string>, steps: Step[]): HostState {
   const moved = difference(before.neighbors, after.neighbors, neighborKey).changed.filter((change) => !held.has(change.before.link));
-  const lines = moved.map((change) => neighborLine('replace', { ...change.before, mac: NOBODY }));
+  const links = Map.groupBy(after.routes, (route) => route.prefix);
+  const rerouted = before.routes.filter((route) => {
+    const link = routeLink(route);
+    const now =
+      links
+        .get(route.prefix)
+        ?.map(routeLink)
+        .filter((name) => name !== '') ?? [];
+    return link !== '' && !held.has(link) && now.length > 0 && !now.includes(link);
+  });
+  const lines = [
+    ...moved.map((change) => neighborLine('replace', { ...change.before, mac: NOBODY })),
+    ...rerouted.map((route) => routeLine('del', route)),
+  ];
   if (lines.length > 0)
     steps.push({ kind: 'ip', title: `hold what goes to ${count(lines.length, 'neighbour')} until the rules are in`, lines });
+  const away = new Set(rerouted);
+  const stands = rerouted.length === 0 ? before : { ...before, routes: before.routes.filter((route) => !away.has(route)) };
   const owner = new Map(after.fdb.map((entry) => [entry.mac, entry.port]));
   const parked = before.fdb.filter(({ port, mac }) => !held.has(port) && owner.has(mac) && owner.get(mac) !== port);
-  if (parked.length === 0) return before;
+  if (parked.length === 0) return stands;
   steps.push({
     kind: 'bridge',
     title: `release ${count(parked.length, 'MAC')} from the old port`,
     lines: parked.map((entry) => fdbLine('del', entry)),
   });
   const gone = new Set(parked.map(fdbKey));
-  return { ...before, fdb: before.fdb.filter((entry) => !gone.has(fdbKey(entry))) };
+  return { ...stands, fdb: stands.fdb.filter((entry) => !gone.has(fdbKey(entry))) };
 }
 
 function setSysctls(sysctls: KeyedDifference<Sysctl>, fresh: ReadonlySet<string>, after: HostState, steps: Step[]): void {
@@ -330,12 +337,11 @@ function bindLinks(
   const standing = [...neighbors.created, ...neighbors.changed.map((c) => c.after)];
   const there = new Set(standing);
   const again = after.neighbors.filter((n) => readdressed.has(n.link) && !there.has(n));
-  const routes = difference(
-    kept(before.routes, (r) => r.link),
-    after.routes,
-    (r) => `${r.prefix} dev ${r.link} ${r.metric ?? ''}`,
-  );
+  const routes = difference(kept(before.routes, routeLink), after.routes, routeKey);
+  const proxies = difference(before.proxies, after.proxies, neighborKey);
+  const newRoutes = [...routes.created, ...routes.changed.map((c) => c.after)];
   const ports = [...work.create, ...work.recreate, ...work.adjust];
+  const comingUp = new Set(ports.map((port) => port.name));
   // Static entries stay when a port goes down and leave when it leaves its bridge.
   const bridgeOf = new Map(before.links.flatMap((link) => (isPort(link) ? [[link.name, link.bridge]] : [])));
   const rebound = new Set(work.adjust.filter((port) => bridgeOf.get(port.name) !== port.bridge).map((port) => port.name));
@@ -355,15 +361,16 @@ function bindLinks(
     steps.push({ kind: 'enslave', title, handover, ownSettings });
   }
   const lines = [
+    ...proxies.deleted.map((proxy) => proxyLine('del', proxy)),
+    ...routes.deleted.map((r) => routeLine('del', r)),
     ...neighbors.deleted.map((n) => neighborLine('del', n)),
     ...addresses.created.map((a) => addressLine('replace', a)),
     ...addresses.deleted.map((a) => addressLine('del', a)),
     // An address of the same subnet was secondary until now, and has left with its primary (unless promote_secondaries).
     ...addresses.created.filter((a) => readdressed.has(a.link)).map((a) => addressLine('replace', a)),
     ...bridgesUp.filter((line) => !early.includes(line)),
-    ...routes.deleted.map((r) => routeLine('del', r)),
-    ...[...routes.created, ...routes.changed.map((c) => c.after)].map((r) => routeLine('replace', r)),
-    ...[...standing, ...again].map((n) => neighborLine('replace', n)),
+    ...newRoutes.filter((route) => 'unreachable' in route).map((r) => routeLine('replace', r)),
+    ...[...standing, ...again].filter((n) => !comingUp.has(n.link)).map((n) => neighborLine('replace', n)),
     ...work.adjust.map((port) => `link set dev ${port.name} mtu ${port.mtu} group ${WEFT_LINK_GROUP} alias ${port.alias}`),
     ...ports.flatMap(enslavePort),
   ];
@@ -378,8 +385,16 @@ function bindLinks(
       title: `pin ${count(fdbLines.length, 'MAC')} to ${fdbLines.length === 1 ? 'its port' : 'their ports'}`,
       lines: fdbLines,
     });
-  if (ports.length > 0)
-    steps.push({ kind: 'ip', title: `bring up ${count(ports.length, 'port')}`, lines: ports.map((port) => linkUp(port.name)) });
+  // A route needs its link up, and a link that goes down forgets its neighbours.
+  const upLines = [
+    ...ports.map((port) => linkUp(port.name)),
+    ...[...standing, ...again].filter((n) => comingUp.has(n.link)).map((n) => neighborLine('replace', n)),
+    ...newRoutes.filter((route) => !('unreachable' in route)).map((r) => routeLine('replace', r)),
+    ...after.routes.filter((r) => readdressed.has(routeLink(r)) && !newRoutes.includes(r)).map((r) => routeLine('replace', r)),
+    ...proxies.created.map((proxy) => proxyLine('replace', proxy)),
+  ];
+  if (upLines.length > 0)
+    steps.push({ kind: 'ip', title: ports.length > 0 ? `bring up ${count(ports.length, 'port')}` : 'set routes', lines: upLines });
 }
 
 function configureGuests(guests: KeyedDifference<GuestSide>, fresh: ReadonlySet<string>, after: HostState, steps: Step[]): void {

@@ -1,7 +1,7 @@
 /**
  * A difference in words: what is there, and what was applied. For `status` and `watch`; `before` is what was found, `after` what is wanted.
  */
-import type { Address, FdbEntry, GuestSide, Link, Neighbor, Route, Service, Sysctl } from '../hoststate/model.ts';
+import type { Address, FdbEntry, GuestSide, Link, Neighbor, NeighborProxy, Route, Service, Sysctl } from '../hoststate/model.ts';
 import { isVerdict } from '../hoststate/nft.ts';
 import type { NftChain, NftMapElement, NftRule } from '../hoststate/nft.ts';
 import { isMapping, printExpression, printRule, printVerdict, type Element } from '../hoststate/nft-print.ts';
@@ -32,8 +32,8 @@ const kinds: Readonly<Record<string, Words>> = {
     return action === 'create' ? `address ${address} is missing on ${link}` : `address ${address} was added on ${link}`;
   },
   route: ({ action, before, after }) => {
-    const { prefix, link } = (after ?? before) as Route;
-    const route = `route ${prefix} on ${link}`;
+    const found = (after ?? before) as Route;
+    const route = 'unreachable' in found ? `route that makes ${found.prefix} unreachable` : `route ${found.prefix} on ${found.link}`;
     if (action === 'update') return `${route} goes ${viaOf(before as Route)} instead of ${viaOf(after as Route)}`;
     return action === 'create' ? `${route} is missing` : `${route} was added`;
   },
@@ -42,6 +42,10 @@ const kinds: Readonly<Record<string, Words>> = {
     const entry = `neighbour entry of ${address} on ${link}`;
     if (action === 'update') return `${entry} says ${(before as Neighbor).mac} instead of ${(after as Neighbor).mac}`;
     return action === 'create' ? `${entry} is missing` : `${entry} was added`;
+  },
+  proxy: ({ action, before, after }) => {
+    const { address, link } = (after ?? before) as NeighborProxy;
+    return action === 'create' ? `the host does not answer for ${address} on ${link}` : `the host answers for ${address} on ${link}`;
   },
   fdb: ({ action, before, after }) => {
     const { mac, port } = (after ?? before) as FdbEntry;
@@ -86,7 +90,7 @@ function linkWords({ action, kind, name, before, after }: Change): string {
   const found: string[] = [];
   if (is.kind !== was.kind) found.push(`is a ${is.kind} instead of a ${was.kind}`);
   if (is.kind !== 'bridge' && was.kind !== 'bridge') {
-    if (is.bridge !== was.bridge) found.push(`is on ${is.bridge === '' ? 'no bridge' : is.bridge} instead of ${was.bridge}`);
+    if (is.bridge !== was.bridge) found.push(`is on ${is.bridge ?? 'no bridge'} instead of ${was.bridge ?? 'none'}`);
     if (is.owner !== was.owner) found.push(`belongs to ${is.owner ?? 'root'} instead of ${was.owner ?? 'root'}`);
     if (!sameJson(is.peer, was.peer) && was.peer) found.push(`has lost ${was.peer.interface} in ${was.peer.guest}`);
   } else if (is.kind === 'bridge' && was.kind === 'bridge' && is.mac !== was.mac) found.push(`has the MAC ${is.mac} instead of ${was.mac}`);
@@ -102,7 +106,7 @@ const deviationWords: Readonly<Record<string, string>> = {
   learning: 'learns MACs',
 };
 
-const viaOf = ({ via }: Route): string => (via === undefined ? 'directly' : `via ${via}`);
+const viaOf = (route: Route): string => ('unreachable' in route ? 'nowhere' : route.via === undefined ? 'directly' : `via ${route.via}`);
 
 /** `inet weft forward` */
 function inTable(name: string): { readonly table: string; readonly object: string } {

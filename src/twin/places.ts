@@ -2,6 +2,7 @@
  * Where in the twin a party of a flow stands: the namespace to probe from or to, and the address to use. Large parties are sampled; few
  * guests are shared by all probes, because each namespace that takes part costs an agent process.
  */
+import { gatewaysOf, prefixesOf } from '../fabric/addressing.ts';
 import type { Fabric, Guest, Nic, Party } from '../fabric/model.ts';
 import { resolveFlow } from '../fabric/resolve.ts';
 import type { Family } from '../net/ip.ts';
@@ -71,7 +72,7 @@ export function placesOf(plan: TwinPlan, hostNamespace: string, outerNamespace: 
   const uplink = plan.bedHost.addresses.map((address) => hostPlace(address.split('/')[0] ?? ''));
   function gatewayOf(place: Place): Place | undefined {
     const network = fabric.networks.find((one) => one.name === place.network);
-    const address = place.family === 4 ? network?.v4?.gateway : network?.v6?.gateway;
+    const address = network && gatewaysOf(network).find((gateway) => familyOf(gateway) === place.family);
     return address === undefined ? undefined : hostPlace(address);
   }
 
@@ -186,8 +187,10 @@ function leavesByOwn(fabric: Fabric, from: Place, to: Place): boolean {
   const target = parseIp(to.address);
   const holds = (nic: Nic): boolean => {
     const network = fabric.networks.find((one) => one.name === nic.network);
-    const prefix = parsePrefix((from.family === 4 ? network?.v4 : network?.v6)?.subnet ?? '');
-    return prefix !== undefined && target !== undefined && prefixContains(prefix, target);
+    return (network ? prefixesOf(network) : []).some((text) => {
+      const prefix = parsePrefix(text);
+      return prefix !== undefined && target !== undefined && prefixContains(prefix, target);
+    });
   };
   const way = outer.nics.find(holds) ?? outer.nics.find((nic) => nic.default);
   return way?.network === from.network;

@@ -2,6 +2,7 @@
  * The fabric as its twin: the same names, addresses and rules, with a network namespace in place of every guest's inside, and an uplink
  * whose addresses collide with nothing in the file.
  */
+import { prefixesOf } from '../fabric/addressing.ts';
 import type { Fabric, Guest } from '../fabric/model.ts';
 import { parsePrefix, prefixesOverlap } from '../net/ip.ts';
 import type { Prefix } from '../net/ip.ts';
@@ -23,7 +24,7 @@ const ranges6 = ['2001:db8:cb00::/64', '2001:db8:c633::/64', '3fff:c000::/64', '
 export function planTwin(fabric: Fabric, host: string): TwinPlan {
   const declared = fabric.hosts.find((one) => one.name === host);
   const networks = fabric.networks.filter((network) => network.host === host);
-  const subnets = fabric.networks.flatMap(({ v4, v6 }) => [v4?.subnet ?? [], v6?.subnet ?? []].flat());
+  const subnets = fabric.networks.flatMap(prefixesOf);
   const gateways = networks.flatMap(({ v4, v6 }) => [v4?.gateway, v6?.gateway]);
   const published = fabric.publish.filter((one) => one.host === host).flatMap(({ address }) => address ?? []);
   const wanted = [
@@ -61,7 +62,7 @@ export function planTwin(fabric: Fabric, host: string): TwinPlan {
       ...(declared?.uplink === undefined ? {} : { uplink: declared.uplink }),
       addresses: sides.flatMap((side) => side.addresses),
       gateways: sides.map((side) => side.gateway),
-      routes: networks.flatMap(({ v4, v6 }) => [v4?.subnet ?? [], v6?.subnet ?? []].flat()),
+      routes: networks.flatMap(prefixesOf),
     },
     outside: sides.map((side) => side.outside),
   };

@@ -9,7 +9,7 @@ import type { HostFacts, HostState } from '../../src/hoststate/model.ts';
 
 /** A host with a dual-stack uplink that does not forward yet. */
 export const facts: HostFacts = {
-  uplink: { name: 'eth0', mtu: 1500, addresses: ['203.0.113.10/24', '2001:db8::10/64'], v6: true },
+  uplink: { name: 'eth0', mtu: 1500, mac: '02:00:00:00:aa:01', gateways: [], addresses: ['203.0.113.10/24', '2001:db8::10/64'], v6: true },
   interfaces: [],
   forwarding: { v4: false, v6: false },
   acceptRa: ['eth0'],

@@ -11,6 +11,7 @@ import { addresses } from './meaning/addresses.ts';
 import { guests } from './meaning/guests.ts';
 import { namesAndSubnets } from './meaning/names-and-subnets.ts';
 import { policy } from './meaning/policy.ts';
+import { routed } from './meaning/routed.ts';
 
 function say({ span, severity, code, message, related = [] }: Diagnostic): string {
   const others = related.map((r) => ` (${r.span?.line}:${r.span?.column} ${r.message})`).join('');
@@ -18,7 +19,7 @@ function say({ span, severity, code, message, related = [] }: Diagnostic): strin
 }
 
 describe('files that mean something wrong', () => {
-  for (const { name, lock, file, builds, says } of [...namesAndSubnets, ...addresses, ...guests, ...policy]) {
+  for (const { name, lock, file, builds, says } of [...namesAndSubnets, ...addresses, ...guests, ...policy, ...routed]) {
     test(name, () => {
       const said: string[] = [];
       const config = parseConfig('weft.yaml', '/srv/demo', file.slice(1), (d) => said.push(say(d)));

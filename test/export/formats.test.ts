@@ -223,7 +223,7 @@ test('each format speaks of the same addresses, next hops and MACs, and of no ot
         const routes = network.nics.flatMap((nic) => nic.routes);
         for (const wanted of [
           ...network.nics.flatMap(({ mac, mtu, addresses }) => [mac, String(mtu), ...addresses]),
-          ...routes.map(({ via }) => via),
+          ...routes.flatMap(({ via }) => via ?? []),
           ...network.resolver.servers,
           network.resolver.domains.join(format === 'cloud-init' ? "'\n        - '" : ' '),
         ])

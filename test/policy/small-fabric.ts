@@ -170,7 +170,14 @@ export function portsOf(text: string): Ports {
 }
 
 export const smallFacts: HostFacts = {
-  uplink: { name: 'up0', mtu: 1500, addresses: ['203.0.113.10/24', '203.0.113.11/24', '2001:db8:99::10/64'], v6: true },
+  uplink: {
+    name: 'up0',
+    mtu: 1500,
+    mac: '02:00:00:00:aa:01',
+    gateways: [],
+    addresses: ['203.0.113.10/24', '203.0.113.11/24', '2001:db8:99::10/64'],
+    v6: true,
+  },
   interfaces: [],
   forwarding: { v4: false, v6: false },
   acceptRa: [],

@@ -1,5 +1,5 @@
 /** Small fabrics for the tests of names and services, with everything that does not matter filled in. */
-import type { Fabric, Guest, Network, Nic } from '../../src/fabric/model.ts';
+import type { Fabric, Guest, Network, SubnetNetwork, Nic } from '../../src/fabric/model.ts';
 import type { HostFacts } from '../../src/hoststate/model.ts';
 
 const span = { file: 'weft.yaml', line: 1, column: 1, endColumn: 2 };
@@ -29,7 +29,7 @@ export function guest(name: string, nics: readonly NicDraft[], more: Partial<Gue
   };
 }
 
-export function network(name: string, more: Partial<Network> = {}): Network {
+export function network(name: string, more: Partial<SubnetNetwork> = {}): SubnetNetwork {
   return {
     name,
     kind: 'nat',
@@ -62,7 +62,7 @@ export function fabric(networks: readonly Network[], guests: readonly Guest[], m
 }
 
 export const facts: HostFacts = {
-  uplink: { name: 'up', mtu: 1500, addresses: ['203.0.113.10/24'], v6: true },
+  uplink: { name: 'up', mtu: 1500, mac: '02:00:00:00:aa:01', gateways: [], addresses: ['203.0.113.10/24'], v6: true },
   interfaces: [],
   forwarding: { v4: false, v6: false },
   acceptRa: [],

@@ -28,7 +28,7 @@ describe('IPv6 without IPv6 on the uplink', () => {
   let bed: Bed;
   before(async () => {
     bed = await makeBed(described);
-    const uplink = { name: 'up', mtu: 1500, addresses: ['203.0.113.10/24'], v6: false };
+    const uplink = { name: 'up', mac: '02:00:00:00:aa:01', gateways: [], mtu: 1500, addresses: ['203.0.113.10/24'], v6: false };
     await startServices(bed.host, compileDnsmasq(described, 'host', { ...facts, uplink }, { resolvFile: '/dev/null' }), bed.dirs);
   });
   after(() => bed.close());

@@ -104,7 +104,7 @@ guests: { web: internal }
 `,
     builds: true,
     says: [
-      '2:16 warning lock-reallocated: weft.lock keeps 10.0.0.254 for the guest `web`, but that is now the gateway address of `internal`; it gets another address.',
+      '2:16 warning lock-reallocated: weft.lock keeps 10.0.0.254 for the guest `web`, but that is now the gateway address of the network `internal`; it gets another address.',
     ],
   },
   {

@@ -329,8 +329,7 @@ guests: { a: { network: external, address: 192.168.119.5 }, b: { network: public
     builds: false,
     says: [
       '2:81 error gateway-outside: the gateway `192.168.119.1` is outside the subnet 192.168.118.0/24; take one inside, such as 192.168.118.1.',
-      '4:92 error address-outside: the address 203.0.113.16 is outside the subnet 203.0.113.8/29 of the network `public`; take one inside, or leave it out to get one.',
-      '3:19 error not-supported-yet: networks of kind `routed` are not supported yet; use `nat`, `isolated` or `bridged`, or take the network out.',
+      '4:92 error address-outside: the address 203.0.113.16 is not among the addresses of the network `public` (203.0.113.8/29); take one of them, or leave it out to get one.',
     ],
   },
   {
@@ -364,7 +363,6 @@ ingress: { at: vpn, routes: { cloud.example.org: wbe tcp/80 } }
       '5:64 error subnet-overlap: the subnet 10.0.0.0/16 of the link `mesh` overlaps 10.0.0.0/24 of the network `internal`; choose one that shares no address with it. (2:56 the network `internal` is here)',
       '4:27 error unknown-guest: there is no guest `wbe`; did you mean `web`?',
       "1:25 error not-supported-yet: `manage: true` is not supported yet; set the uplink up with the system's own tools.",
-      '1:31 error not-supported-yet: `macs` is not supported yet; leave it out.',
       '1:68 error not-supported-yet: `behind` is not supported yet; leave it out.',
       '2:77 error unknown-host: there is no host `vsp`; did you mean `vps`?',
       '2:77 error not-supported-yet: `egress: via` another host is not supported yet; write `allow` or `deny`.',
