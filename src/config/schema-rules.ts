@@ -69,7 +69,10 @@ function joinPorts(list: readonly Ports[]): Ports {
 /** `vps tcp/2222 -> web tcp/22 from 198.51.100.0/24` */
 export const publish = leaf.text<Omit<PublishEntry, 'path'>>(
   'a text such as `vps tcp/2222 -> web tcp/22`',
-  { description: 'Destination NAT: HOST|ADDRESS PROTO/PORTS -> GUEST PROTO/PORTS [from PARTY].', examples: ['vps tcp/2222 -> web tcp/22'] },
+  {
+    description: 'Destination NAT: HOST|ADDRESS PROTO/PORTS -> GUEST PROTO/PORTS [from PARTY].',
+    examples: ['vps tcp/2222 -> web tcp/22', 'host tcp/443 -> web', '203.0.113.10 udp/5000-5010 -> web from 198.51.100.0/24'],
+  },
   (value, fail) => {
     const match = /^(\s*)(\S+)(\s+)((?:(?!->).)*?)\s*->(\s*)(\S+)((?:(?!\sfrom(?:\s|$)).)*)(?:(\sfrom)(?:\s(.*))?)?$/s.exec(value);
     if (!match)

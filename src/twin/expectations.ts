@@ -4,7 +4,7 @@
  */
 import type { ExpectEntry } from '../config/model.ts';
 import type { FlowExpr, Ports } from '../config/flow.ts';
-import type { Fabric, Party, Rule } from '../fabric/model.ts';
+import type { Fabric, Party, Publish, Rule } from '../fabric/model.ts';
 import { resolveFlow } from '../fabric/resolve.ts';
 import type { Attempt, Door } from './cases.ts';
 import { doorsOf, pairsOf, spread } from './cases.ts';
@@ -140,11 +140,18 @@ function onlyTrial(text: string, flow: FlowExpr, strict: boolean, fabric: Fabric
 const inPorts = (ports: Ports, protocol: 'tcp' | 'udp', port: number): boolean =>
   ports === 'any' || ports.some((spec) => spec.protocol === protocol && spec.ranges.some(({ from, to }) => from <= port && port <= to));
 
-/** Ports that any rule opens at this address, and a few that none may. */
+/** Ports that any rule or published port opens at this address, and a few that none may. */
 function doorsTowards(to: Place, fabric: Fabric, places: Places): readonly Door[] {
   const speaksOf = (rule: Rule): boolean =>
     rule.to.some((party: Party) => places.of(party, undefined).some(({ address }) => address === to.address));
-  const ports: readonly Ports[] = ['any', ...fabric.allow.filter(speaksOf).map((rule) => rule.ports)];
+  const leadsTo = ({ to: end }: Publish): boolean =>
+    places.of({ kind: 'guests', text: end.guest, endpoints: [end] }, undefined).some(({ address }) => address === to.address);
+  const published = fabric.publish
+    .filter(leadsTo)
+    .map((one): Ports =>
+      one.ports.map(({ protocol, first, last, target }) => ({ protocol, ranges: [{ from: target, to: target + last - first }] })),
+    );
+  const ports: readonly Ports[] = ['any', ...fabric.allow.filter(speaksOf).map((rule) => rule.ports), ...published];
   const doors = new Map(ports.flatMap((one) => doorsOf(one, false)).map((door) => [`${door.protocol} ${door.port ?? ''}`, door]));
   return [...doors.values()];
 }

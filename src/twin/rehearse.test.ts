@@ -130,6 +130,40 @@ describe('rehearse', () => {
     assert.match(rehearsal.expectations[0]?.counterexample ?? '', /-> db tcp\/5432 \(IPv[46]\): it was answered/);
   });
 
+  it('sees a published port that leads nowhere, and one whose guest is open without it', async () => {
+    const published = `
+name: pub
+networks: { internal: { kind: nat, subnet: 10.0.105.0/24 } }
+guests: { web: internal, mate: internal }
+publish: [host tcp/2222 -> web tcp/22, host udp/5000-5001 -> mate from web]
+expect: [{ can: internet -> web tcp/22 }, { cannot: internet -> mate }]
+`;
+    const wrong = (rehearsal: Rehearsal): string[] =>
+      rehearsal.cases.flatMap(({ from, to, dial, port, ok }) =>
+        ok ? [] : [`${from.label} ${to.label} ${dial ? `by ${dial.port}` : port}`],
+      );
+    const right = await run(published);
+    assert.deepEqual([right.ok, wrong(right)], [true, []]);
+    assert.deepEqual([right.rules.total, right.rules.tried], [2, 2]);
+    for (const name of readdirSync('/run/netns')) await removeNamespace(openKernel(), name);
+    rmSync('/run/weft-twin', { recursive: true, force: true });
+    const broken = await run(published, async (host) => {
+      await host.run('nft', ['delete element inet weft publish4 { tcp . 2222 }; insert rule inet weft guests udp dport 5001 accept']);
+    });
+    assert.deepEqual(wrong(broken).sort(), [
+      'host web by 2222',
+      'internet mate 5001',
+      'internet web by 2222',
+      'mate web by 2222',
+      'web mate 5001',
+      'web web by 2222',
+    ]);
+    assert.deepEqual(
+      broken.expectations.map(({ verdict }) => verdict),
+      ['refuted', 'refuted'],
+    );
+  });
+
   it('sees a host that lets nothing through', async () => {
     const rehearsal = await run(small, async (host) => {
       await host.run('nft', ['-f', '-'], {

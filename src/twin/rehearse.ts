@@ -128,7 +128,7 @@ async function tryAll(
     );
     some.forEach((attempt, index) => {
       const probe = probes[index];
-      if (probe) results.set(attemptKey(attempt), probe);
+      if (probe) results.set(attemptKey(attempt), attempt.dial ? withoutHostsRefusal(probe) : probe);
     });
   };
   await run(attempts, undefined, 64);
@@ -142,6 +142,9 @@ async function tryAll(
   await run(doubtful, patientMs, 16);
   return results;
 }
+
+/** At a published port somebody listens behind it: a refusal is the host's, which has not translated. */
+const withoutHostsRefusal = (probe: ProbeResult): ProbeResult => (probe.refused ? { ...probe, refused: false, delivered: false } : probe);
 
 /** Agents alive at once: each is a process of some 15 MB of its own. */
 const namespacesAtOnce = 48;
