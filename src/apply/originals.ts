@@ -18,16 +18,39 @@ const familiesByKey: Readonly<Record<string, 'ipv4' | 'ipv6'>> = {
   'net/ipv6/conf/all/forwarding': 'ipv6',
 };
 
+/**
+ * Writes down those host-wide settings that are right already, before anything is changed: should somebody change one later, and Weft mend it, that is not how it
+ * was before Weft.
+ */
+export async function rememberRight(kernel: Kernel, store: Store, wanted: readonly Sysctl[]): Promise<void> {
+  const originals = (await store.read('originals')) ?? {};
+  const unknown = wanted.filter(({ key, link }) => link === undefined && originals[key] === undefined);
+  const current = await readSysctls(
+    kernel,
+    unknown.map(({ key }) => key),
+  );
+  const right = unknown
+    .filter(({ key, value }) => current.get(key) === value)
+    .map(({ key, value }) => [key, { value, set: value }] as const);
+  if (right.length > 0) await store.write('originals', { ...originals, ...Object.fromEntries(right) });
+}
+
 /** Sets settings in order, writing down first what host-wide ones were. A setting that already has its value is not touched. */
 export async function setHostSysctls(kernel: Kernel, store: Store, entries: readonly Sysctl[]): Promise<void> {
   const originals: Record<string, Originals[string]> = { ...(await store.read('originals')) };
   const hostWide = entries.filter(({ key, link }) => link === undefined && originals[key] === undefined);
-  if (hostWide.length > 0) {
+  let added = false;
+  for (const { key, value } of entries) {
+    const original = originals[key];
+    if (original === undefined || original.set === value) continue;
+    originals[key] = { ...original, set: value };
+    added = true;
+  }
+  if (hostWide.length > 0 || added) {
     const current = await readSysctls(
       kernel,
       hostWide.map(({ key }) => key),
     );
-    let added = false;
     for (const { key, value } of hostWide) {
       const before = current.get(key);
       if (before === undefined || before === value) continue;

@@ -10,6 +10,7 @@ import { cutConnections } from './connections.ts';
 import { executeStep, type ExecutionContext } from './execute.ts';
 import type { Faults } from './faults.ts';
 import type { Claims } from './observation.ts';
+import { rememberRight } from './originals.ts';
 import { rememberPlace } from './place.ts';
 import { requirePrograms } from './programs.ts';
 import { listedDifferently, readBackTables } from './readback.ts';
@@ -169,6 +170,7 @@ async function beginJournal(context: ApplyContext, goal: Goal, plan: Plan): Prom
     context.faults.point('begin');
     await store.remove('digest');
     await rememberPlace(context);
+    if (goal.record) await rememberRight(context.kernel, store, goal.record.state.sysctls);
     if (goal.record && goal.keepRecord !== true) await store.write('next', goal.record);
     else await store.remove('next');
     await store.write('journal', journal);

@@ -25,7 +25,11 @@ async function observeInside(kernel: Kernel, side: GuestSide, netnsConfig: strin
   const path = side.netns.kind === 'made' ? `/run/netns/${side.netns.namespace}` : side.netns.path;
   const settings = side.sysctls.map(({ key }) => quoteWord(sysctlPath(key))).join(' ');
   const script = `printf 'addr show\\nroute show table all\\n' | ip -j -batch -${settings === '' ? '' : `; grep -sH '' ${settings}`}`;
-  const { stdout } = await kernel.at(path).tryRun('sh', ['-c', script]);
+  // A namespace that has ended just now, or a file that is none, has nothing inside.
+  const { stdout } = await kernel
+    .at(path)
+    .tryRun('sh', ['-c', script])
+    .catch(() => ({ stdout: '' }));
   const [links, routes, values] = readAnswers(stdout);
   const { resolvConf: _, ...rest } = side;
   return {

@@ -61,6 +61,9 @@ describe('after a reboot', { concurrency: true }, () => {
       await bed.weft('apply', '--yes');
       assert.equal((await bed.tryWeft(['status'])).status, 0);
       assert.equal(await open(bed, 80), true);
+      // Somebody switches it off meanwhile, and Weft mends it.
+      await bed.host.kernel.run('sysctl', ['-qw', 'net.ipv4.ip_forward=0']);
+      await bed.weft('restore');
       await bed.weft('destroy', '--yes');
       // Forwarding was on before Weft this time.
       assert.deepEqual(differences(before, await bed.snapshot()), []);
