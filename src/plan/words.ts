@@ -90,10 +90,13 @@ function linkWords({ action, kind, name, before, after }: Change): string {
   const found: string[] = [];
   if (is.kind !== was.kind) found.push(`is a ${is.kind} instead of a ${was.kind}`);
   if (is.kind !== 'bridge' && was.kind !== 'bridge') {
-    if (is.bridge !== was.bridge) found.push(`is on ${is.bridge ?? 'no bridge'} instead of ${was.bridge ?? 'none'}`);
+    if (is.bridge !== was.bridge) found.push(`is on ${is.bridge || 'no bridge'} instead of ${was.bridge ?? 'none'}`);
+    if (is.shared !== was.shared) found.push(is.shared === true ? 'is not isolated' : 'is isolated');
     if (is.owner !== was.owner) found.push(`belongs to ${is.owner ?? 'root'} instead of ${was.owner ?? 'root'}`);
     if (!sameJson(is.peer, was.peer) && was.peer) found.push(`has lost ${was.peer.interface} in ${was.peer.guest}`);
   } else if (is.kind === 'bridge' && was.kind === 'bridge' && is.mac !== was.mac) found.push(`has the MAC ${is.mac} instead of ${was.mac}`);
+  if (is.kind === 'bridge' && was.kind === 'bridge' && is.nfCall !== was.nfCall)
+    found.push(is.nfCall === true ? 'calls the IP firewall' : 'does not call the IP firewall');
   if (is.mtu !== was.mtu) found.push(`has an MTU of ${is.mtu} instead of ${was.mtu}`);
   if (is.alias !== was.alias) found.push('has lost its mark');
   for (const deviation of is.deviations ?? []) found.push(deviationWords[deviation] ?? `is ${deviation}`);
