@@ -187,8 +187,15 @@ function isCoherent(statements: readonly NftStatement[]): boolean {
   return (
     families.length <= 1 &&
     named.size + (transports.includes('th') && !numbers.includes('{set') ? 1 : 0) <= 1 &&
-    !(opaque && statements.length > 4)
+    !(opaque && statements.length > 4) &&
+    !statements.some((statement, i) => isMergedWith(statement, statements[i + 1]))
   );
+}
+
+/** Neighbouring fields of one header, asked for one after the other, are one comparison to nft, which lists the first field first. */
+function isMergedWith(one: NftStatement, next: NftStatement | undefined): boolean {
+  const [before, after] = [one, next].map((statement) => /"field":"([sd])(port|addr)"/.exec(JSON.stringify(statement ?? null)));
+  return before?.[1] === 'd' && after?.[1] === 's' && before[2] === after[2];
 }
 
 const special: fc.Arbitrary<NftRule> = fc.oneof(

@@ -105,7 +105,7 @@ async function pointsOf(bed: HostBed, args: readonly string[], env = '', from = 
 
 const namedBed = (host: HostBed, fabric: string): NamedBed => ({ ...host, fabric });
 
-it('each point of an apply made to fail: undone, or finished by the next command', { timeout: 300_000 }, async () => {
+it('each point of an apply made to fail: undone, or finished by the next command', { timeout: 800_000 }, async () => {
   await withHost({ file: older('fail') }, async (host) => {
     const bed = namedBed(host, 'fail');
     await bed.weft('apply', '--yes');
@@ -143,7 +143,7 @@ it('each point of an apply made to fail: undone, or finished by the next command
 });
 
 describe('kill -9', { concurrency: true }, () => {
-  it('at each point of an apply: never a third policy, and the next command repairs', { timeout: 300_000 }, async () => {
+  it('at each point of an apply: never a third policy, and the next command repairs', { timeout: 800_000 }, async () => {
     await withHost({ file: older('kill') }, async (host) => {
       const bed = namedBed(host, 'kill');
       const before = await picture(bed);
@@ -175,7 +175,7 @@ describe('kill -9', { concurrency: true }, () => {
     });
   });
 
-  it('at each point of a first apply leaves nothing after the next command', { timeout: 300_000 }, async () => {
+  it('at each point of a first apply leaves nothing after the next command', { timeout: 800_000 }, async () => {
     await withHost({ file: newer('first') }, async (host) => {
       const bed = namedBed(host, 'first');
       const before = await picture(bed);
@@ -195,7 +195,7 @@ describe('kill -9', { concurrency: true }, () => {
     });
   });
 
-  it('at each point of a destroy: the next destroy ends with nothing', { timeout: 300_000 }, async () => {
+  it('at each point of a destroy: the next destroy ends with nothing', { timeout: 800_000 }, async () => {
     await withHost({ file: newer('leave') }, async (host) => {
       const bed = namedBed(host, 'leave');
       const before = await picture(bed);
@@ -212,7 +212,7 @@ describe('kill -9', { concurrency: true }, () => {
     });
   });
 
-  it('at each point of the undo of an apply that fails: the next command goes on', { timeout: 300_000 }, async () => {
+  it('at each point of the undo of an apply that fails: the next command goes on', { timeout: 800_000 }, async () => {
     await withHost({ file: older('twice') }, async (host) => {
       const bed = namedBed(host, 'twice');
       await bed.weft('apply', '--yes');
@@ -230,7 +230,7 @@ describe('kill -9', { concurrency: true }, () => {
 
   it(
     'at each point of taking back what nobody confirmed: the next command goes on, and confirm does not keep half of it',
-    { timeout: 300_000 },
+    { timeout: 800_000 },
     async () => {
       await withHost({ file: older('back') }, async (host) => {
         const bed = namedBed(host, 'back');

@@ -10,7 +10,7 @@ import { withHost } from '../bed/host.ts';
 import { differences } from '../bed/snapshot.ts';
 import { fileOf, shape } from './random-file.ts';
 
-it('twice is once; there and back is nothing; gone is gone', { timeout: 300_000 }, async () => {
+it('twice is once; there and back is nothing; gone is gone', { timeout: 800_000 }, async () => {
   await withHost({ file: 'name: law\n' }, async (bed) => {
     const before = await bed.snapshot();
     await fc.assert(
