@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { readGeneration } from '../kernel/generation.ts';
 import { observeServices } from '../kernel/services.ts';
 import { readSysctls } from '../kernel/sysctls.ts';
-import { WEFT_LINK_GROUP } from '../hoststate/model.ts';
+import { WEFT_LINK_GROUP, WEFT_PROTOCOL } from '../hoststate/model.ts';
 import type { ApplyContext } from './transaction.ts';
 
 export interface Watched {
@@ -22,11 +22,14 @@ export interface Watched {
 export async function kernelFingerprint(context: ApplyContext, watched: Watched): Promise<string | undefined> {
   const { kernel, directories } = context;
   const group = String(WEFT_LINK_GROUP);
-  const [generation, links, addresses, neighbors, sysctls] = await Promise.all([
+  const [generation, links, addresses, neighbors, proxies, routes4, routes6, sysctls] = await Promise.all([
     readGeneration(kernel),
     kernel.run('ip', ['-o', 'link', 'show', 'group', group]),
     kernel.run('ip', ['-o', 'addr', 'show', 'group', group]),
     kernel.run('ip', ['neigh', 'show', 'nud', 'permanent']),
+    kernel.run('ip', ['neigh', 'show', 'proxy']),
+    kernel.run('ip', ['-4', 'route', 'show', 'proto', String(WEFT_PROTOCOL)]),
+    kernel.run('ip', ['-6', 'route', 'show', 'proto', String(WEFT_PROTOCOL)]),
     readSysctls(kernel, watched.sysctls),
   ]);
   if (generation === undefined) return undefined;
@@ -39,6 +42,8 @@ export async function kernelFingerprint(context: ApplyContext, watched: Watched)
     linkLines(links),
     addresses.replaceAll(/valid_lft.*|scope.*/g, ''),
     neighbors,
+    proxies,
+    `${routes4}${routes6}`.replaceAll(/ linkdown| dead/g, ''),
     [...sysctls],
     services.map((observed) => observed.service),
   ];

@@ -17,6 +17,8 @@ export interface BedHost {
   /** The outer world's address on this uplink, of each family; default: the first free one in the subnet. */
   readonly gateways?: readonly string[];
   readonly mtu?: number;
+  /** Of the uplink; default: the kernel's choice. */
+  readonly mac?: string;
   /** Prefixes the outer world sends this way: routed addresses, and the private ones a forger on the same wire would try. */
   readonly routes?: readonly string[];
   /** net.bridge.bridge-nf-call-{ip,ip6,arp}tables inside; default: the kernel's, which is 1 where br_netfilter is loaded. */
@@ -159,6 +161,7 @@ async function joinUplink(outer: BedNamespace, own: BedNamespace, index: number,
   // The twin's uplink is nobody's but ours: its link-local address is final at once.
   await own.kernel.writeSysctl(`net/ipv6/conf/${uplink}/accept_dad`, '0');
   await ipBatch(own.kernel, [
+    ...(host.mac === undefined ? [] : [`link set dev ${uplink} address ${host.mac}`]),
     `link set dev ${uplink} up`,
     ...host.addresses.map((address) => `addr add ${address} dev ${uplink}${address.includes(':') ? ' nodad' : ''}`),
     ...gateways.map((gateway) => `route add default via ${gateway} dev ${uplink} onlink`),

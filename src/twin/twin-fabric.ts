@@ -60,6 +60,7 @@ export function planTwin(fabric: Fabric, host: string): TwinPlan {
     bedHost: {
       name: 'host',
       ...(declared?.uplink === undefined ? {} : { uplink: declared.uplink }),
+      ...(declared?.macs?.[0] === undefined ? {} : { mac: declared.macs[0] }),
       addresses: sides.flatMap((side) => side.addresses),
       gateways: sides.map((side) => side.gateway),
       routes: networks.flatMap(prefixesOf),
