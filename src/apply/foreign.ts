@@ -2,6 +2,7 @@
  * What other programs' rules would do to the flows the file allows: a drop in a foreign chain counts, for an accept of Weft's ends only its own chain.
  * Warned of, naming table, chain and rule; never changed.
  */
+import { carrierOf } from '../compile/links.ts';
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import type { Fabric, Party } from '../fabric/model.ts';
 import type { HostFacts } from '../hoststate/model.ts';
@@ -85,7 +86,7 @@ interface End {
 function sampleFlows(fabric: Fabric, host: string, facts: HostFacts): SampleFlow[] {
   const networks = new Map(fabric.networks.filter((network) => network.host === host).map((network) => [network.name, network]));
   const guests = new Map(fabric.guests.map((guest) => [guest.name, guest]));
-  const uplink = facts.uplink?.name;
+  const uplink = facts.uplink && carrierOf(facts.uplink.name, [...networks.values()]);
   const outer = (address: string, family: Family): End[] => (uplink === undefined ? [] : [{ address, family, link: uplink }]);
 
   const nicEnds = (name: string, index: number): End[] => {

@@ -87,7 +87,7 @@ function nicDocument(nic: Nic, network: Network | undefined): object {
     addresses: addresses(nic),
     gateways: [
       ...(nic.v4 === undefined ? [] : [network && nextHop4(network)]),
-      ...(nic.v6 === undefined || network === undefined ? [] : [NEXT_HOP_6]),
+      ...(nic.v6 === undefined || network === undefined ? [] : [network.kind === 'bridged' ? network.v6?.gateway : NEXT_HOP_6]),
     ].filter((gateway) => gateway !== undefined),
     ...(nic.bootstrap === undefined ? {} : { bootstrap: nic.bootstrap }),
     dns:
@@ -95,7 +95,7 @@ function nicDocument(nic: Nic, network: Network | undefined): object {
         ? nic.dns
         : network === undefined
           ? []
-          : network.kind === 'routed'
+          : network.kind === 'routed' || network.kind === 'bridged'
             ? nameServersOf(network, nic)
             : gatewaysOf(network),
     mtu: network?.mtu ?? defaultMtu,

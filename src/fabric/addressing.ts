@@ -24,8 +24,9 @@ export function nextHop4(network: Network): string | undefined {
   return network.kind === 'routed' ? (network.service4 === undefined ? undefined : network.gateway4) : network.v4?.gateway;
 }
 
-/** A guest's name servers, unless it has its own. */
-export function nameServersOf(network: Network, nic: Nic): string[] {
+/** A guest's name servers, unless it has its own. On the outer network the host's own address is known on the host only: here those of the file. */
+export function nameServersOf(network: Network, nic: Nic): readonly string[] {
+  if (network.kind === 'bridged') return network.dns;
   if (network.kind !== 'routed') {
     const { v4, v6 } = network;
     return [nic.v4 === undefined ? undefined : v4?.gateway, nic.v6 === undefined ? undefined : v6?.gateway].filter(

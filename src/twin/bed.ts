@@ -16,13 +16,25 @@ export interface BedHost {
   readonly addresses: readonly string[];
   /** The outer world's address on this uplink, of each family; default: the first free one in the subnet. */
   readonly gateways?: readonly string[];
+  /** More of the outer world's addresses on this uplink: machines beside the gateway. */
+  readonly neighbours?: readonly string[];
   readonly mtu?: number;
   /** Of the uplink; default: the kernel's choice. */
   readonly mac?: string;
   /** Prefixes the outer world sends this way: routed addresses, and the private ones a forger on the same wire would try. */
   readonly routes?: readonly string[];
+  /** More interfaces into the outer world, each with a subnet of its own and no default route. */
+  readonly lans?: readonly BedLan[];
   /** net.bridge.bridge-nf-call-{ip,ip6,arp}tables inside; default: the kernel's, which is 1 where br_netfilter is loaded. */
   readonly bridgeNfCall?: 0 | 1;
+}
+
+export interface BedLan {
+  readonly interface: string;
+  /** The host's, with prefix length. */
+  readonly addresses: readonly string[];
+  /** The outer world's there, without. */
+  readonly outer: readonly string[];
 }
 
 export interface Bed {
@@ -75,7 +87,9 @@ export async function makeBed(kernel: Kernel, prefix: string, hosts: readonly Be
     for (const [index, host] of hosts.entries()) {
       const own = await namespace(host.name);
       if (host.bridgeNfCall !== undefined) await setBridgeNfCall(own.kernel, host.bridgeNfCall);
-      await joinUplink(outer, own, index, host);
+      await joinUplink(outer, own, `u-${index}`, host);
+      for (const [lan, { interface: uplink, addresses, outer: gateways }] of (host.lans ?? []).entries())
+        await joinUplink(outer, own, `l-${index}-${lan}`, { name: host.name, uplink, addresses, gateways }, false);
     }
     return {
       outer,
@@ -146,17 +160,18 @@ echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind
 echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
 `;
 
-async function joinUplink(outer: BedNamespace, own: BedNamespace, index: number, host: BedHost): Promise<void> {
+async function joinUplink(outer: BedNamespace, own: BedNamespace, peer: string, host: BedHost, leadsOut = true): Promise<void> {
   const uplink = host.uplink ?? 'eth0';
-  const peer = `u-${index}`;
   const mtu = host.mtu ?? 1500;
   const bare = host.addresses.map((address) => address.split('/')[0] ?? '');
   const gateways = host.gateways ?? uplinkSubnets(host.addresses).map((subnet) => freeAddress(subnet, bare));
   await ipBatch(outer.kernel, [
     `link add dev ${peer} mtu ${mtu} type veth peer name ${uplink} mtu ${mtu} netns ${own.name}`,
     `link set dev ${peer} up`,
-    `route add fe80::/64 dev ${peer} table local`,
-    ...gateways.map((gateway) => `addr add ${gateway}/${gateway.includes(':') ? '128' : '32'} dev ${peer}`),
+    `route append fe80::/64 dev ${peer} table local`,
+    ...[...gateways, ...(host.neighbours ?? [])].map(
+      (gateway) => `addr add ${gateway}/${gateway.includes(':') ? '128' : '32'} dev ${peer}`,
+    ),
   ]);
   // The twin's uplink is nobody's but ours: its link-local address is final at once.
   await own.kernel.writeSysctl(`net/ipv6/conf/${uplink}/accept_dad`, '0');
@@ -164,7 +179,7 @@ async function joinUplink(outer: BedNamespace, own: BedNamespace, index: number,
     ...(host.mac === undefined ? [] : [`link set dev ${uplink} address ${host.mac}`]),
     `link set dev ${uplink} up`,
     ...host.addresses.map((address) => `addr add ${address} dev ${uplink}${address.includes(':') ? ' nodad' : ''}`),
-    ...gateways.map((gateway) => `route add default via ${gateway} dev ${uplink} onlink`),
+    ...(leadsOut ? gateways.map((gateway) => `route add default via ${gateway} dev ${uplink} onlink`) : []),
   ]);
   // The hosts' addresses and subnets lie before the outer world's "everything is mine", in the same table.
   const via = (prefix: string): string | undefined => bare.find((address) => address.includes(':') === prefix.includes(':'));

@@ -6,7 +6,8 @@ import { gatewaysOf, prefixesOf } from '../fabric/addressing.ts';
 import type { Fabric, Guest, Nic, Party } from '../fabric/model.ts';
 import { resolveFlow } from '../fabric/resolve.ts';
 import type { Family } from '../net/ip.ts';
-import { formatIp, parseIp, parsePrefix, prefixContains } from '../net/ip.ts';
+import { parseIp, parsePrefix, prefixContains } from '../net/ip.ts';
+import { firstHost } from './lans.ts';
 import type { TwinPlan } from './twin-fabric.ts';
 
 /** One address of a party, and the namespace it lives in. */
@@ -53,13 +54,14 @@ export function placesOf(plan: TwinPlan, hostNamespace: string, outerNamespace: 
   const local = fabric.guests.filter((guest) => guest.host === plan.host && guest.nics.length > 0);
   const chosen = new Set(chooseGuests(fabric, local, budget).map((guest) => guest.name));
   const byGuest = new Map(local.filter((guest) => chosen.has(guest.name)).map((guest) => [guest.name, guestPlaces(fabric, guest)]));
-  const outside = plan.outside.map((address): Place => ({
-    label: 'internet',
+  const outsidePlace = (address: string, label: string): Place => ({
+    label,
     kind: 'outside',
     namespace: outerNamespace,
     address,
     family: familyOf(address),
-  }));
+  });
+  const outside = plan.outside.map((address) => outsidePlace(address, 'internet'));
   const guests = [...byGuest.values()].flat();
 
   const hostPlace = (address: string): Place => ({
@@ -72,6 +74,10 @@ export function placesOf(plan: TwinPlan, hostNamespace: string, outerNamespace: 
   const uplink = plan.bedHost.addresses.map((address) => hostPlace(address.split('/')[0] ?? ''));
   function gatewayOf(place: Place): Place | undefined {
     const network = fabric.networks.find((one) => one.name === place.network);
+    const lan = plan.lans.find((one) => one.network === place.network);
+    // The outer network's router is not the host.
+    const there = lan?.host.map((own) => own.split('/')[0] ?? '').find((own) => familyOf(own) === place.family);
+    if (lan !== undefined) return there === undefined ? undefined : hostPlace(there);
     const address = network && gatewaysOf(network).find((gateway) => familyOf(gateway) === place.family);
     return address === undefined ? undefined : hostPlace(address);
   }
@@ -117,13 +123,13 @@ export function placesOf(plan: TwinPlan, hostNamespace: string, outerNamespace: 
       return ip !== undefined && prefixContains(prefix, ip);
     };
     const mine = guests.filter(holds);
-    if (mine.length > 0) return mine;
+    const beside = plan.lans
+      .flatMap((lan) => [...lan.neighbours, ...lan.routers].map((address) => outsidePlace(address, label)))
+      .filter(holds);
+    if (mine.length > 0 || beside.length > 0) return [...mine, ...beside];
     const own = [...uplink, ...guests.flatMap((place) => gatewayOf(place) ?? [])].filter(holds);
     if (own.length > 0) return own.slice(0, 1);
-    const last = prefix.words.length - 1;
-    const host = prefix.length >= (prefix.family === 4 ? 31 : 127) ? 0 : 1;
-    const address = formatIp({ family: prefix.family, words: prefix.words.with(last, (prefix.words[last] ?? 0) + host) });
-    return [{ label, kind: 'outside', namespace: outerNamespace, address, family: prefix.family }];
+    return [outsidePlace(firstHost(text), label)];
   }
 
   return { of, guests, outside, gatewayOf, meet, total: local.length, taken: byGuest.size };

@@ -23,6 +23,23 @@ expect:
   - only: web -> db tcp/5432
 `;
 
+/** The uplink itself bridged, and another interface. */
+const onTheWire = `
+name: wire
+hosts: { vps: { uplink: eth0, address: 192.168.118.10 } }
+networks:
+  internal: { kind: nat, subnet: 10.0.105.0/24 }
+  external: { kind: bridged, interface: em0, subnet: [192.168.119.0/24, '2001:db8:119::/64'], gateway: 192.168.119.254, range: 192.168.119.220-192.168.119.230, dns: 1.1.1.1 }
+  lan: { kind: bridged, interface: eth0, subnet: 192.168.118.0/24, gateway: 192.168.118.254, range: 192.168.118.220-192.168.118.230 }
+  bare: { kind: bridged, interface: em1, subnet: 192.168.117.0/24, filter: off, dns: 1.1.1.1 }
+guests: { web: internal, awesome: external, other: external, third: lan, free: bare }
+allow:
+  - awesome -> 192.168.119.0/24
+  - 192.168.119.0/24 -> awesome
+  - 192.168.118.5 -> third tcp/80
+  - web -> third tcp/81
+`;
+
 /** Every kind of party, rule, network and guest there is on one host. */
 const everything = `
 name: all
@@ -118,6 +135,13 @@ describe('rehearse', () => {
     ])
       assert.ok(texts(rehearsal).filter((one) => one === line).length === 2, `${line}, in both families`);
     assert.equal(rehearsal.expectations[0]?.verdict, 'proved');
+  });
+
+  it('builds what bridged networks are on, and the neighbours that rules name', async () => {
+    const rehearsal = await run(onTheWire);
+    assert.equal(rehearsal.ok, true, texts(rehearsal).join('\n'));
+    for (const line of ['awesome 192.168.119.0/24 tcp 22 true true', '192.168.118.5 third tcp 80 true true', 'web third tcp 82 false true'])
+      assert.ok(texts(rehearsal).includes(line), `${line}\n${texts(rehearsal).join('\n')}`);
   });
 
   it('sees a host that lets everything through', async () => {

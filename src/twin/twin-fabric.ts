@@ -7,6 +7,8 @@ import type { Fabric, Guest } from '../fabric/model.ts';
 import { parsePrefix, prefixesOverlap } from '../net/ip.ts';
 import type { Prefix } from '../net/ip.ts';
 import type { BedHost } from './bed.ts';
+import { lansOf } from './lans.ts';
+import type { TwinLan } from './lans.ts';
 import { freeAddress } from './bed.ts';
 
 export interface TwinPlan {
@@ -15,6 +17,8 @@ export interface TwinPlan {
   readonly bedHost: BedHost;
   /** Addresses of the outer world that stand for "the internet", one a family; outside every subnet of the file and of the uplink. */
   readonly outside: readonly string[];
+  /** What bridged networks are on. */
+  readonly lans: readonly TwinLan[];
 }
 
 /** Ranges for documentation and benchmarks (RFC 5737, 2544, 3849, 9637): nobody's own. */
@@ -24,6 +28,9 @@ const ranges6 = ['2001:db8:cb00::/64', '2001:db8:c633::/64', '3fff:c000::/64', '
 export function planTwin(fabric: Fabric, host: string): TwinPlan {
   const declared = fabric.hosts.find((one) => one.name === host);
   const networks = fabric.networks.filter((network) => network.host === host);
+  const lans = lansOf(fabric, host, declared?.addresses ?? []);
+  // Where the uplink itself is bridged, its outer network is that one.
+  const main = lans.find((lan) => lan.interface === (declared?.uplink ?? 'eth0'));
   const subnets = fabric.networks.flatMap(prefixesOf);
   const gateways = networks.flatMap(({ v4, v6 }) => [v4?.gateway, v6?.gateway]);
   const published = fabric.publish.filter((one) => one.host === host).flatMap(({ address }) => address ?? []);
@@ -54,6 +61,8 @@ export function planTwin(fabric: Fabric, host: string): TwinPlan {
       };
     return { ...declaredUplink(own, subnets, length, whole, uplink), outside: freeAddress(outside, []) };
   });
+  const onLan = (address: string): boolean => lans.some((lan) => lan.host.some((own) => own.startsWith(`${address.split('/')[0] ?? ''}/`)));
+  const uplinkAddresses = sides.flatMap((side) => side.addresses).filter((address) => !onLan(address));
   return {
     fabric: { ...fabric, guests: fabric.guests.map((guest) => asNamespace(fabric, guest)) },
     host,
@@ -61,11 +70,16 @@ export function planTwin(fabric: Fabric, host: string): TwinPlan {
       name: 'host',
       ...(declared?.uplink === undefined ? {} : { uplink: declared.uplink }),
       ...(declared?.macs?.[0] === undefined ? {} : { mac: declared.macs[0] }),
-      addresses: sides.flatMap((side) => side.addresses),
-      gateways: sides.map((side) => side.gateway),
-      routes: networks.flatMap(prefixesOf),
+      addresses: main === undefined ? uplinkAddresses : [...main.host, ...(wanted.length > 0 ? uplinkAddresses : [])],
+      gateways: main === undefined ? sides.map((side) => side.gateway) : main.routers,
+      ...(main === undefined ? {} : { neighbours: main.neighbours }),
+      lans: lans
+        .filter((lan) => lan !== main)
+        .map((lan) => ({ interface: lan.interface, addresses: lan.host, outer: [...lan.routers, ...lan.neighbours] })),
+      routes: networks.filter(({ kind }) => kind !== 'bridged').flatMap(prefixesOf),
     },
     outside: sides.map((side) => side.outside),
+    lans,
   };
 }
 
