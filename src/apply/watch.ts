@@ -47,6 +47,8 @@ const POLL_MS = 400;
 const SCAN_MS = 60_000;
 /** After this long without a look the next event is taken for news again, see {@link lookDelay}. */
 const CALM_MS = 5000;
+/** After so many looks in a row during which something changed it mends what it has seen. */
+const MOST_RESTLESS = 4;
 /** How soon it tries again while another run of Weft is at work. */
 const BUSY_MS = 300;
 
@@ -68,6 +70,8 @@ export async function watchHost(context: ApplyContext, tell: (event: WatchEvent)
   let known: ObserveOptions['known'];
   let idle = '';
   let fruitless = 0;
+  /** Looks in a row during which something changed. */
+  let restless = 0;
   /** When to look next, and when the last general look was; by performance.now(). */
   let due = performance.now();
   let scanned = due;
@@ -148,6 +152,12 @@ export async function watchHost(context: ApplyContext, tell: (event: WatchEvent)
     if (journal === undefined) {
       seen = await findDrift(context, record, known === undefined ? {} : { known });
       known = knownOf(seen.seen);
+      // The kernel is read in parts: what changed meanwhile may have been there for one and gone for the next.
+      if (due < performance.now() + SCAN_MS && restless < MOST_RESTLESS) {
+        restless++;
+        return;
+      }
+      restless = 0;
       if (!canMend(seen.changes)) {
         fruitless++;
         culprits.forget(seen.seen.generation);
