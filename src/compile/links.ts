@@ -115,7 +115,7 @@ export function addresses(networks: readonly Network[], ports: readonly RoutedPo
 function portAddresses({ gateway4, service4, service6 }: RoutedNetwork): string[] {
   return [
     ...(service4 === undefined ? [] : [`${gateway4}/32`, `${service4}/32`]),
-    // As a /64, or dnsmasq would not take the port for one of that network; Weft's IPv6 addresses make no route.
+    // As a /64, or dnsmasq would not take the port for one of that network. The kernel's route to it on each port leads to nobody.
     ...(service6 === undefined ? [] : [`${service6}/64`, `${NEXT_HOP_6}/64`]),
   ];
 }
