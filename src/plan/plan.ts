@@ -77,7 +77,7 @@ export function planChanges(before: HostState, after: HostState): Plan {
     changes: [
       ...changesOf('bridge', bridges(links), (link) => link.name),
       ...changesOf('port', portsOf(links), (link) => link.name),
-      ...changesOf('uplink', enslaved, (entry) => `${entry.interface} on ${entry.bridge}`),
+      ...changesOf('uplink', enslaved, (entry) => `${entry.interface} of ${entry.bridge}`),
       ...changesOf('address', difference(before.addresses, after.addresses, addressKey), addressKey),
       ...changesOf('route', difference(before.routes, after.routes, routeKey), (r) =>
         'unreachable' in r ? `unreachable ${r.prefix}` : r.prefix,

@@ -26,6 +26,10 @@ type Words = (change: Change) => string;
 const kinds: Readonly<Record<string, Words>> = {
   bridge: linkWords,
   port: linkWords,
+  uplink: ({ action, name }) =>
+    action === 'create'
+      ? `the interface ${name} is not its port, and the host's addresses are not on the bridge`
+      : `the interface ${name} was put there`,
   interface: ({ name }) => `interface ${name}, of which something was set, is not there`,
   address: ({ action, before, after }) => {
     const { address, link } = (after ?? before) as Address;

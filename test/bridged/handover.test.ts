@@ -1,8 +1,10 @@
 /** The host's own addresses and routes move from an interface to a bridge and back: nothing is lost or changed, and a TCP session through it goes on. */
 import '../bed/sandboxed.ts';
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { it } from 'node:test';
-import { enslave, release } from '../../src/kernel/handover.ts';
+import { enslave, release, settleHandovers } from '../../src/kernel/handover.ts';
 import { openKernel } from '../../src/kernel/open.ts';
 import { ipBatch, makeBed } from '../../src/twin/bed.ts';
 import { differences, snapshot } from '../bed/snapshot.ts';
@@ -71,6 +73,40 @@ it('everything moves to the bridge and comes back as it was, and a session goes 
     }
     assert.ok((await stream.end()) > 10_000);
     assert.ok((await stream6.end()) > 10_000);
+  } finally {
+    await bed.close();
+  }
+});
+
+it('kill -9 in the middle: it goes on to the end, and what comes after waits for it', { timeout: 120_000 }, async () => {
+  const kernel = openKernel();
+  const bed = await makeBed(kernel, 'kill-', [{ name: 'host', uplink: 'em0', addresses: ['192.168.118.10/24'] }]);
+  try {
+    const host = bed.host('host');
+    await ipBatch(
+      host.kernel,
+      Array.from({ length: 3000 }, (_, n) => `route add 10.${n >> 8}.${n & 255}.0/24 via 192.168.118.254 dev em0 proto static`),
+    );
+    const mac = linkAddress(await host.kernel.run('ip', ['-j', 'link', 'show', 'em0']));
+    await ipBatch(host.kernel, [`link add name br-lan address ${mac} type bridge stp_state 0 forward_delay 0`, 'link set dev br-lan up']);
+    const routes = async (): Promise<string> => (await snapshot(host.kernel))['routes'] ?? '';
+    const all = routesOf(await routes(), 'em0');
+    const source = join(import.meta.dirname, '../../src/kernel');
+    const program = `
+      const { enslave } = await import('${source}/handover.ts');
+      const { openKernel } = await import('${source}/open.ts');
+      await enslave(openKernel(), ${JSON.stringify(handover)}, ${JSON.stringify(options)});`;
+    const pid = await host.kernel.startDetached(process.execPath, ['--input-type=module', '-e', program]);
+    // The log is there once the batch has begun.
+    const begun = (): boolean => existsSync(options.directory) && readdirSync(options.directory).some((name) => name.endsWith('.log'));
+    for (const until = Date.now() + 30_000; !begun() && Date.now() < until;) await new Promise((resolve) => setImmediate(resolve));
+    process.kill(pid, 'SIGKILL');
+    await settleHandovers(host.kernel, options.directory);
+    assert.deepEqual(routesOf(await routes(), 'br-lan').length, all.length);
+    assert.deepEqual(routesOf(await routes(), 'em0'), []);
+    assert.deepEqual(readdirSync(options.directory), []);
+    await release(host.kernel, handover, options);
+    assert.deepEqual(routesOf(await routes(), 'em0'), all);
   } finally {
     await bed.close();
   }
