@@ -1,4 +1,4 @@
-/** Random small files: networks of both kinds and families, guests of all kinds, rules. All of them are valid. */
+/** Random small files: networks of all kinds and both families, guests of all kinds, rules. All of them are valid. */
 import fc from 'fast-check';
 
 const subnets = [
@@ -6,9 +6,18 @@ const subnets = [
   ['10.2.0.0/28', undefined],
   ['192.168.9.0/24', 'fd00:9::/80'],
 ] as const;
+const routed = [
+  ['192.0.2.16/29, 192.0.2.40', '2001:db8:51::/64'],
+  ['192.0.2.64/28', '2001:db8:52::/64'],
+  ['192.0.2.128/29', '2001:db8:53::/64'],
+] as const;
+/** What the uplink of the bed is in (test/bed/host.ts). */
+const outer = { interface: 'eth0', v4: '203.0.113.0/24', v6: '2001:db8:cb00::/64' } as const;
+
+type Kind = 'nat' | 'isolated' | 'routed' | 'bridged';
 
 export interface Shape {
-  readonly networks: readonly { readonly isolated: boolean; readonly v6: boolean; readonly deny: boolean; readonly off: boolean }[];
+  readonly networks: readonly { readonly kind: Kind; readonly v6: boolean; readonly deny: boolean; readonly off: boolean }[];
   readonly guests: readonly {
     readonly networks: readonly number[];
     readonly kind: 'vm' | 'namespace' | 'container';
@@ -25,10 +34,20 @@ export interface Shape {
 }
 
 export const shape: fc.Arbitrary<Shape> = fc.record({
-  networks: fc.array(fc.record({ isolated: fc.boolean(), v6: fc.boolean(), deny: fc.boolean(), off: fc.boolean() }), {
-    minLength: 1,
-    maxLength: 3,
-  }),
+  networks: fc
+    .array(
+      fc.record({
+        kind: fc.constantFrom<Kind[]>('nat', 'nat', 'isolated', 'routed', 'bridged'),
+        v6: fc.boolean(),
+        deny: fc.boolean(),
+        off: fc.boolean(),
+      }),
+      { minLength: 1, maxLength: 3 },
+    )
+    // There is one interface to be bridged to.
+    .map((all) =>
+      all.map((one, i) => (one.kind === 'bridged' && all.findIndex(({ kind }) => kind === 'bridged') < i ? { ...one, kind: 'nat' } : one)),
+    ),
   guests: fc.array(
     fc.record({
       networks: fc.uniqueArray(fc.nat(2), { minLength: 0, maxLength: 2 }),
@@ -55,11 +74,9 @@ export const shape: fc.Arbitrary<Shape> = fc.record({
 /** The file of a shape; fabric `law`. */
 export function fileOf({ networks, guests, rules, publish }: Shape): string {
   const lines = ['name: law', 'networks:'];
-  networks.forEach(({ isolated, v6, deny, off }, i) => {
-    const [v4, six] = subnets[i] ?? subnets[0];
-    const subnet = v6 && six !== undefined ? `[${v4}, "${six}"]` : v4;
-    const more = `${deny && !isolated ? ', egress: deny' : ''}${off ? ', filter: off' : ''}`;
-    lines.push(`  n${i}: { kind: ${isolated ? 'isolated' : 'nat'}, subnet: ${subnet}${more} }`);
+  networks.forEach(({ kind, v6, deny, off }, i) => {
+    const more = `${deny && kind !== 'isolated' ? ', egress: deny' : ''}${off ? ', filter: off' : ''}`;
+    lines.push(`  n${i}: { kind: ${kind}, ${whereOf(kind, i, v6)}${more} }`);
   });
   lines.push('guests:');
   guests.forEach((guest, i) => {
@@ -88,10 +105,11 @@ export function fileOf({ networks, guests, rules, publish }: Shape): string {
       lines.push(`  - { from: ${party(from)}, to: ${party(to)}${ports === '' ? '' : `, ports: "${ports}"`}${log ? ', log: true' : ''} }`);
     }
   }
-  // The default NIC is the first; nothing is published for isolated networks.
+  // The default NIC is the first; nothing is published for guests of isolated and bridged networks.
   const open = guests.flatMap(({ networks: own }, i) => {
     const first = own.find((n) => n < networks.length);
-    return first === undefined || networks[first]?.isolated !== false ? [] : [`g${i}`];
+    const kind = first === undefined ? undefined : networks[first]?.kind;
+    return kind === 'nat' || kind === 'routed' ? [`g${i}`] : [];
   });
   if (publish.length === 0 || open.length === 0) return `${lines.join('\n')}\n`;
   lines.push('publish:');
@@ -102,4 +120,11 @@ export function fileOf({ networks, guests, rules, publish }: Shape): string {
     lines.push(`  - host tcp/${asked} -> ${open[guest % open.length]}${target}${limited ? ' from n0, 198.51.100.0/24' : ''}`);
   });
   return `${lines.join('\n')}\n`;
+}
+
+function whereOf(kind: Kind, i: number, v6: boolean): string {
+  const list = ([v4, six]: readonly [string, string | undefined]): string => (v6 && six !== undefined ? `[${v4}, "${six}"]` : `[${v4}]`);
+  if (kind === 'bridged') return `interface: ${outer.interface}, subnet: ${list([outer.v4, outer.v6])}`;
+  if (kind === 'routed') return `addresses: ${list(routed[i] ?? routed[0])}`;
+  return `subnet: ${list(subnets[i] ?? subnets[0])}`;
 }
