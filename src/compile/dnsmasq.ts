@@ -15,6 +15,8 @@ export interface DnsmasqOptions {
   readonly resolvFile?: string;
   /** By network: lines that send questions for some domains to the relay (relay.ts). */
   readonly relayed?: ReadonlyMap<string, readonly string[]>;
+  /** Containers that are attached. */
+  readonly attachments?: ReadonlyMap<string, string>;
 }
 
 /** No answer is kept for longer, nor called valid for longer, in seconds: a day. What the relay has opened for it lasts as long. */
@@ -42,7 +44,7 @@ export function compileDnsmasq(
 ): readonly DnsmasqService[] {
   const named = namedAddresses(fabric);
   const outer = outerLookingNames(named, fabric.domain);
-  const common: Common = {
+  const common: Omit<Common, 'absent'> = {
     names: hostsText(named),
     localNames: outer.map((name) => `server=/${name}/\n`).join(''),
     reverseZones: [...new Set(fabric.networks.flatMap(reverseZonesOf))].sort(),
@@ -51,9 +53,12 @@ export function compileDnsmasq(
     fabric.guests.flatMap((guest) => (guest.inside === undefined ? guest.nics : [])),
     (nic) => nic.network,
   );
+  const absent = new Set(
+    fabric.guests.flatMap(({ name, kind }) => (kind === 'container' && options.attachments?.has(name) !== true ? [name] : [])),
+  );
   return fabric.networks
     .filter((network) => network.host === hostName)
-    .flatMap((network) => compileNetwork(fabric, network, nics.get(network.name) ?? [], facts, common, options))
+    .flatMap((network) => compileNetwork(fabric, network, nics.get(network.name) ?? [], facts, { ...common, absent }, options))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -62,6 +67,8 @@ interface Common {
   readonly names: string;
   readonly localNames: string;
   readonly reverseZones: readonly string[];
+  /** Containers that are not attached: their ports are not there. */
+  readonly absent: ReadonlySet<string>;
 }
 
 function compileNetwork(
@@ -83,7 +90,7 @@ function compileNetwork(
   });
   const hosts = { 'dhcp-hosts': reservations(nics) };
   const servers = { 'dns-servers': network.kind === 'isolated' ? '' : common.localNames + relayLines(network, options) };
-  const main = service({ name, files: { ...hosts, ...servers }, ...resolvedOf(fabric, network, nics) }, [
+  const main = service({ name, files: { ...hosts, ...servers }, ...resolvedOf(fabric, network, nics, common) }, [
     ...processLines(listening(network), WEFT_DNS_PORT),
     ...dnsLines(fabric, network, common, options),
     ...(network.kind === 'routed' ? routedRanges4(network) : subnetRanges(network, nics, facts)),
@@ -96,9 +103,9 @@ function compileNetwork(
 }
 
 /** The host's own resolver asks at one link of a network; of a routed one without ports there is none. */
-function resolvedOf(fabric: Fabric, network: Network, nics: readonly Nic[]): Pick<DnsmasqService, 'resolved'> {
+function resolvedOf(fabric: Fabric, network: Network, nics: readonly Nic[], { absent }: Common): Pick<DnsmasqService, 'resolved'> {
   // The resolver's settings for the outer network are the host's own.
-  const link = network.bridge ?? nics[0]?.port;
+  const link = network.bridge ?? nics.find(({ guest }) => !absent.has(guest))?.port;
   if (link === undefined || network.kind === 'bridged') return {};
   return {
     resolved: {

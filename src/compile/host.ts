@@ -46,7 +46,7 @@ export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, 
   const guard = guardTable(nics, attachments, { macs, uplink: facts.uplink?.name });
   const tables = [policyTable(policy), guard, bridgeTable(nics)].filter((table) => table !== undefined);
   const relay = compileRelay(fabric, hostName, policy);
-  const dnsmasq = (options.services ?? compileDnsmasq)(fabric, hostName, facts, { relayed: relay.servers });
+  const dnsmasq = (options.services ?? compileDnsmasq)(fabric, hostName, facts, { relayed: relay.servers, attachments });
   const services: Service[] = [
     ...dnsmasq,
     ...(relay.service ? [relay.service] : []),

@@ -169,3 +169,22 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
+
+it('is there before its only container is attached, and answers it then', { timeout: 240_000 }, async () => {
+  const file = `
+name: late
+networks: { public: { kind: routed, addresses: [203.0.113.64/29] } }
+guests: { app: { network: public, kind: container } }
+`;
+  await withHost({ file }, async (bed) => {
+    await bed.weft('apply', '--yes');
+    assert.match(await bed.weft('status'), /Everything is as applied/);
+    const container = await bed.namespace('container');
+    await bed.weft('attach', 'app', '--netns', container.path);
+    const [nic] = ((await bed.json('show')) as { guests: { nics: { gateways: string[] }[] }[] }).guests[0]?.nics ?? [];
+    const server = nic?.gateways[0] ?? '';
+    const { stdout } = await container.kernel.tryRun('dig', ['+short', `@${server}`, 'app.public.weft.internal']);
+    assert.equal(stdout.trim(), '203.0.113.64');
+    assert.match(await bed.weft('apply', '--yes', '--full'), /Nothing to change/);
+  });
+});
