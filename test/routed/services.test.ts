@@ -171,12 +171,12 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
 }
 
 it('is there before its only container is attached, and answers it then', { timeout: 240_000 }, async () => {
-  const file = `
+  const late = `
 name: late
 networks: { public: { kind: routed, addresses: [203.0.113.64/29] } }
 guests: { app: { network: public, kind: container } }
 `;
-  await withHost({ file }, async (bed) => {
+  await withHost({ file: late }, async (bed) => {
     await bed.weft('apply', '--yes');
     assert.match(await bed.weft('status'), /Everything is as applied/);
     const container = await bed.namespace('container');
