@@ -10,7 +10,8 @@ import { canonicalJson } from '../plan/keyed.ts';
 import { kernelFingerprint } from './fingerprint.ts';
 import { outerInterfaces, type PreparedPlan } from './prepare.ts';
 import { readFileIfThere, replaceFile } from './store.ts';
-import { transact, type ApplyContext, type Goal, type Outcome } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
+import { transact, type Goal, type Outcome } from './transaction.ts';
 
 /** Throws as {@link transact}. A plan without steps still records what the file now says, e.g. where its rules stand. */
 export async function applyPlan(

@@ -13,7 +13,8 @@ import { ownState } from './observation.ts';
 import { withAttachments } from './record.ts';
 import type { AppliedRecord } from './store.ts';
 import { refuseTaken } from './taken.ts';
-import { transact, type ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
+import { transact } from './transaction.ts';
 
 const refuse = (code: Diagnostic['code'], message: string): WeftError => new WeftError(2, [{ code, severity: 'error', message }]);
 

@@ -8,7 +8,7 @@ import { earlyPart, foreignLinks, presentPart } from '../plan/attainable.ts';
 import { liveAttachments } from './attachments.ts';
 import { withAttachments } from './record.ts';
 import type { AppliedRecord } from './store.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 export interface Attainable {
   /** Without the containers that have ended: what is to be remembered. */

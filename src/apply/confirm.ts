@@ -7,7 +7,8 @@ import { refuseTaken } from './taken.ts';
 import { liveAttachments } from './attachments.ts';
 import { ownState } from './observation.ts';
 import { withAttachments } from './record.ts';
-import { transact, type ApplyContext, type Outcome } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
+import { transact, type Outcome } from './transaction.ts';
 import { holdSignals } from './signals.ts';
 import { undo } from './undo.ts';
 

@@ -8,7 +8,8 @@ import { emptyState, planChanges } from '../plan/plan.ts';
 import type { Plan } from '../plan/steps.ts';
 import { ownState, type Claims } from './observation.ts';
 import { lockPath } from './store.ts';
-import { forgetEverything, transact, type ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
+import { forgetEverything, transact } from './transaction.ts';
 
 export interface PreparedDestroy {
   readonly observed: HostState;

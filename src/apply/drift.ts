@@ -8,7 +8,7 @@ import type { Observation, ObserveOptions } from '../kernel/observe.ts';
 import { attainable, type Attainable } from './attainable.ts';
 import { lookInside, observeHost, ownPart } from './observation.ts';
 import type { AppliedRecord } from './store.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 export interface Drift {
   /** What differs; empty where only what a container has left behind is there. */

@@ -9,7 +9,7 @@ import { readGeneration } from '../kernel/generation.ts';
 import { observeServices } from '../kernel/services.ts';
 import { readSysctls } from '../kernel/sysctls.ts';
 import { WEFT_LINK_GROUP, WEFT_PROTOCOL } from '../hoststate/model.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 export interface Watched {
   readonly sysctls: readonly string[];

@@ -11,7 +11,7 @@ import { legacyTables } from '../kernel/observe.ts';
 import { formatIp, parsePrefix, type Family } from '../net/ip.ts';
 import { foreignForwardDrops, type TestPacket } from '../prove/foreign.ts';
 import type { AppliedRecord } from './store.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 export async function foreignWarnings(
   context: ApplyContext,

@@ -12,7 +12,7 @@ import { observeServices } from '../kernel/services.ts';
 import { sameJson } from '../plan/keyed.ts';
 import { asWritten } from './readback.ts';
 import type { AppliedRecord, Originals } from './store.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 export interface Claims {
   readonly links: readonly string[];

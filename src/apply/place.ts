@@ -10,7 +10,7 @@ import { WeftError } from '../diagnostic/diagnostic.ts';
 import { bootTime } from '../kernel/clock.ts';
 import { isNamespaceAlive, namespaceIdentity } from '../kernel/netns.ts';
 import type { Place } from './store.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 async function here({ kernel, directories }: ApplyContext): Promise<Place> {
   const [now, netns] = await Promise.all([bootTime(kernel), namespaceIdentity(kernel.netns ?? '/proc/self/ns/net')]);

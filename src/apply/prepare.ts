@@ -25,7 +25,7 @@ import { compareReach, nothingReaches, reachOf, type ReachDifference } from './r
 import { buildRecord, policyOf } from './record.ts';
 import type { AppliedRecord, Originals } from './store.ts';
 import { uncuttable } from './uncut.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 export interface PlanRequest {
   readonly fabric: Fabric;

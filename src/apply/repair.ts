@@ -5,7 +5,8 @@ import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import { bootTime, type BootTime } from '../kernel/clock.ts';
 import { settleHandovers } from '../kernel/handover.ts';
 import type { Journal } from './store.ts';
-import { finishCommit, type ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
+import { finishCommit } from './transaction.ts';
 import { undo } from './undo.ts';
 
 export interface Repair {

@@ -8,7 +8,8 @@ import { setResolved } from '../kernel/resolved.ts';
 import type { Change } from '../plan/steps.ts';
 import { findDrift } from './drift.ts';
 import { refuseTaken } from './taken.ts';
-import { refuseWhilePending, transact, type ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
+import { refuseWhilePending, transact } from './transaction.ts';
 
 export interface Restored {
   readonly changes: readonly Change[];

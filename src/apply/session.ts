@@ -10,7 +10,7 @@ import { faultsFromEnvironment } from './faults.ts';
 import { lockPath, openStore, type Directories } from './store.ts';
 import { checkPlace } from './place.ts';
 import { repair, type Repair } from './repair.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 import { armWatchdog } from './watchdog.ts';
 
 export interface SessionOptions {

@@ -6,7 +6,7 @@ import type { Change } from '../plan/steps.ts';
 import { inWords } from '../plan/words.ts';
 import { findDrift } from './drift.ts';
 import { foreignWarnings } from './foreign.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 export interface HostStatus {
   /** Applied, and everything as applied. */

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import type { HostState } from '../hoststate/model.ts';
 import { existingLinks } from '../kernel/links.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 /** Throws WeftError `name-in-use` (exit 2). `observed` is what of Weft is there. */
 export async function refuseTaken({ kernel }: ApplyContext, observed: HostState, wanted: HostState): Promise<void> {

@@ -7,8 +7,8 @@ import { WeftError } from '../diagnostic/diagnostic.ts';
 import { bootTime } from '../kernel/clock.ts';
 import type { Plan } from '../plan/steps.ts';
 import { cutConnections } from './connections.ts';
-import { executeStep, type ExecutionContext } from './execute.ts';
-import type { Faults } from './faults.ts';
+import type { ApplyContext } from './context.ts';
+import { executeStep } from './execute.ts';
 import type { Claims } from './observation.ts';
 import { rememberRight } from './originals.ts';
 import { rememberPlace } from './place.ts';
@@ -17,16 +17,6 @@ import { listedDifferently, readBackTables } from './readback.ts';
 import { holdSignals, type HeldSignals } from './signals.ts';
 import { readFileIfThere, refuseUnwritable, replaceFile, type AppliedRecord, type Journal } from './store.ts';
 import { problemsOf, undo } from './undo.ts';
-
-export interface ApplyContext extends ExecutionContext {
-  readonly faults: Faults;
-  /** `early`: the network is not up yet, and what is on interfaces that are not Weft's is left for later. */
-  readonly stage: 'early' | 'full';
-  /** One line of progress for people. */
-  readonly progress: (text: string) => void;
-  /** Starts the process that undoes an unconfirmed change; resolves once it has said that it watches. */
-  readonly armWatchdog: (journalId: string) => Promise<void>;
-}
 
 export interface Goal {
   /** Undefined: Weft is to own nothing here any more. */

@@ -13,7 +13,7 @@ import { executeStep } from './execute.ts';
 import { ownState } from './observation.ts';
 import { holdSignals } from './signals.ts';
 import { replaceFile, type AppliedRecord, type Journal, type Store } from './store.ts';
-import type { ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
 
 /** How often undo looks again: a step that failed half-way is planned anew from what is there. */
 const ROUNDS = 3;

@@ -20,7 +20,8 @@ import { isOverdue } from './repair.ts';
 import { withLock } from './session.ts';
 import type { AppliedRecord, Store } from './store.ts';
 import { refuseTaken } from './taken.ts';
-import { transact, type ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
+import { transact } from './transaction.ts';
 import { problemsOf } from './undo.ts';
 import { concernsOf, concernsRules, type Concerns } from './watched.ts';
 

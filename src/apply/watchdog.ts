@@ -12,7 +12,8 @@ import { bootTime } from '../kernel/clock.ts';
 import { takeLock } from '../kernel/lock.ts';
 import { isOverdue } from './repair.ts';
 import { lockPath, readFileIfThere, type Directories } from './store.ts';
-import { finishCommit, type ApplyContext } from './transaction.ts';
+import type { ApplyContext } from './context.ts';
+import { finishCommit } from './transaction.ts';
 import { undo } from './undo.ts';
 
 /** How often it looks whether it is still needed, in milliseconds. */

@@ -5,7 +5,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { openSession } from '../apply/session.ts';
 import type { PreparedPlan, PlanRequest } from '../apply/prepare.ts';
-import type { ApplyContext } from '../apply/transaction.ts';
+import type { ApplyContext } from '../apply/context.ts';
 import { LOCK_FILE } from '../fabric/check-file.ts';
 import type { Change } from '../plan/steps.ts';
 import type { CliContext } from './context.ts';

@@ -45,7 +45,7 @@ export const register: Register = (program, ctx) => {
   async function run(
     verbose: boolean,
     name: string,
-    work: (session: import('../../apply/transaction.ts').ApplyContext) => Promise<void>,
+    work: (session: import('../../apply/context.ts').ApplyContext) => Promise<void>,
   ): Promise<void> {
     const { sessionOf } = await import('../change.ts');
     const { requireRoot, withLock } = await import('../../apply/session.ts');
