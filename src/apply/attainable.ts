@@ -3,8 +3,8 @@
  * there, or not yet (plan/attainable.ts).
  */
 import type { HostState } from '../hoststate/model.ts';
-import { existingLinks } from '../kernel/links.ts';
-import { earlyPart, foreignLinks, presentPart } from '../plan/attainable.ts';
+import { existingLinks, foreignAmong } from '../kernel/links.ts';
+import { earlyPart, foreignLinks, presentPart, withOthersVlans } from '../plan/attainable.ts';
 import { liveAttachments } from './attachments.ts';
 import { withAttachments } from './record.ts';
 import type { AppliedRecord } from './store.ts';
@@ -21,14 +21,21 @@ export interface Attainable {
   readonly detached: readonly string[];
 }
 
-export async function attainable({ kernel, stage }: ApplyContext, applied: AppliedRecord): Promise<Attainable> {
+/** `claimed`: names of links that are Weft's though they bear no tag yet. */
+export async function attainable(
+  { kernel, stage }: ApplyContext,
+  applied: AppliedRecord,
+  claimed: readonly string[] = [],
+): Promise<Attainable> {
   const attachments = await liveAttachments(applied.attachments);
   const detached = Object.keys(applied.attachments).filter((guest) => attachments[guest] === undefined);
   const { appliedAt, listed } = applied;
   const record = detached.length === 0 ? applied : { ...withAttachments(applied, attachments), appliedAt, listed };
   if (stage === 'early') return { record, state: earlyPart(record.state), missing: [], detached };
-  const wanted = foreignLinks(record.state);
+  const vlans = record.state.links.flatMap(({ kind, name }) => (kind === 'vlan' && !claimed.includes(name) ? [name] : []));
+  const state = withOthersVlans(record.state, new Set(await foreignAmong(kernel, vlans)));
+  const wanted = foreignLinks(state);
   const there = new Set(await existingLinks(kernel, wanted));
   const missing = wanted.filter((name) => !there.has(name));
-  return { record, state: missing.length === 0 ? record.state : presentPart(record.state, there), missing, detached };
+  return { record, state: missing.length === 0 ? state : presentPart(state, there), missing, detached };
 }

@@ -3,7 +3,15 @@
  * records say was made and what of it still stands.
  */
 import { existsSync } from 'node:fs';
-import type { GuestSide, HostState, Link, PortLink, Service, Sysctl } from '../hoststate/model.ts';
+import {
+  WEFT_LINK_GROUP,
+  type GuestSide,
+  type HostState,
+  type Link,
+  type PortLink,
+  type Service,
+  type Sysctl,
+} from '../hoststate/model.ts';
 import { isOwnLink, type SeenLink } from '../hoststate/observe-links.ts';
 import { observeInsides } from '../kernel/insides.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -110,9 +118,14 @@ function presentLinks(all: readonly SeenLink[], own: readonly Link[], states: re
   const known = new Map<string, Link>();
   for (const state of states) for (const link of state.links) known.set(link.name, link);
   const claimed = new Set(claims.links);
-  const untagged = all.filter((link) => claimed.has(link.name) && !isOwnLink(link)).map((link) => untaggedLink(link, known.get(link.name)));
+  const untagged = all
+    .filter((link) => claimed.has(link.name) && !isOwnLink(link) && !isOthersVlan(link))
+    .map((link) => untaggedLink(link, known.get(link.name)));
   return [...own.map((link) => withPeer(link, known.get(link.name))), ...untagged];
 }
+
+/** Others make VLANs of such names too (`em0.10`), perhaps at the same moment; Weft's are in its group from the first. */
+const isOthersVlan = (link: SeenLink): boolean => link.kind === 'vlan' && link.group !== String(WEFT_LINK_GROUP);
 
 /** What stands in a veth's far end cannot be seen from here; the record knows what was put there. */
 function withPeer(link: Link, known: Link | undefined): Link {
@@ -124,6 +137,7 @@ function withPeer(link: Link, known: Link | undefined): Link {
 function untaggedLink(link: SeenLink, known: Link | undefined): Link {
   const { name, mtu, mac } = link;
   if (known?.kind === 'bridge' || link.kind === 'bridge') return { kind: 'bridge', name, alias: '', mac, mtu };
+  if (known?.kind === 'vlan' || link.kind === 'vlan') return { kind: 'vlan', name, alias: '', parent: link.lower ?? '', id: 0, mtu };
   const kind: PortLink['kind'] = link.kind === 'veth' ? 'veth' : 'tap';
   return { kind, name, alias: '', ...(link.master === undefined ? {} : { bridge: link.master }), mtu };
 }

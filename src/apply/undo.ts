@@ -59,7 +59,9 @@ async function goBack(context: ApplyContext, journal: Journal): Promise<readonly
   const { faults } = context;
   const { older, newer } = await recordsOf(context.store, journal);
   const known = older ?? newer;
-  const goal = older ? (await attainable(context, older)).state : emptyState(known?.state.fabric ?? '', known?.state.host ?? '');
+  const goal = older
+    ? (await attainable(context, older, journal.claimedLinks)).state
+    : emptyState(known?.state.fabric ?? '', known?.state.host ?? '');
   const records = [older, newer].filter((record) => record !== undefined);
   const claims = { links: new Set(journal.claimedLinks), namespaces: new Set(journal.claimedNamespaces) };
   let problems: readonly Diagnostic[] = [];

@@ -60,7 +60,7 @@ export function hasLink(local: LocalNic, attachments: ReadonlyMap<string, string
   return local.ownPort && (local.guest.kind !== 'container' || attachments.has(local.guest.name));
 }
 
-/** Bridges and ports, sorted by name. */
+/** Bridges, ports and the VLANs that are not there without Weft, sorted by name. */
 export function links(
   fabric: Fabric,
   hostName: string,
@@ -68,7 +68,7 @@ export function links(
   nics: readonly LocalNic[],
   attachments: ReadonlyMap<string, string>,
 ): Link[] {
-  const alias = (kind: 'bridge' | 'port', name: string): string => `${WEFT_ALIAS_PREFIX}${fabric.name}:${kind}:${name}`;
+  const alias = (kind: 'bridge' | 'port' | 'vlan', name: string): string => `${WEFT_ALIAS_PREFIX}${fabric.name}:${kind}:${name}`;
   const all: Link[] = bridgedNetworks(localNetworks(fabric, hostName)).map((network) => ({
     kind: 'bridge',
     name: network.bridge,
@@ -78,6 +78,12 @@ export function links(
     mtu: outerInterface(network, facts)?.mtu ?? networkMtu(network, facts),
     ...(network.kind === 'bridged' ? { nfCall: true as const } : {}),
   }));
+  for (const network of localNetworks(fabric, hostName)) {
+    const outer = outerInterface(network, facts);
+    if (outer?.vlan === undefined) continue;
+    const { name, mtu, vlan } = outer;
+    all.push({ kind: 'vlan', name, alias: alias('vlan', name), ...vlan, mtu });
+  }
   for (const local of nics) {
     if (!hasLink(local, attachments)) continue;
     const { guest, nic, network } = local;

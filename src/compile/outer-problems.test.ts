@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Fabric, Network } from '../fabric/model.ts';
 import type { HostFacts } from '../hoststate/model.ts';
+import { links } from './links.ts';
 import { outerProblems } from './outer-problems.ts';
 
 const network: Network = {
@@ -44,3 +45,23 @@ test('a kernel without br_netfilter', () => {
 });
 
 test('a tunnel', () => assert.match(said({ interfaces: [{ ...em0, unfit: 'no-ethernet' }] })[0] ?? '', /carries no Ethernet frames/));
+
+test('a VLAN: made of an interface that is there and fit, with its MAC and MTU', () => {
+  const on10: Network = { ...network, interface: 'em0.10', dns: ['192.168.118.1'] };
+  const vlan = { name: 'em0.10', mac: em0.mac, mtu: 1400, addresses: [], vlan: { parent: 'em0', id: 10 } };
+  const of = (interfaces: HostFacts['interfaces'], named = on10): string[] =>
+    outerProblems(named, fabric, { ...facts, interfaces }).map(({ code, message }) => `${code}: ${message}`);
+  assert.deepEqual(of([vlan]), []);
+  assert.deepEqual(links({ ...fabric, name: 'demo', networks: [on10] }, 'host', { ...facts, interfaces: [vlan] }, [], new Map()), [
+    { kind: 'bridge', name: 'br-external', alias: 'weft:demo:bridge:external', mac: em0.mac, mtu: 1400, nfCall: true },
+    { kind: 'vlan', name: 'em0.10', alias: 'weft:demo:vlan:em0.10', parent: 'em0', id: 10, mtu: 1400 },
+  ]);
+  assert.match(of([])[0] ?? '', /^interface-missing: .*no interface em0 to make that VLAN of; bring em0 up/);
+  assert.match(of([], { ...on10, interface: 'em0.4095' })[0] ?? '', /^interface-missing: .*numbered from 1 to 4094/);
+  assert.match(of([{ ...vlan, unfit: 'no-vlans' }])[0] ?? '', /^feature-missing: .*no 8021q.*such as em0,/);
+  assert.match(
+    of([{ ...vlan, unfit: 'down' }])[0] ?? '',
+    /^interface-unfit: The interface em0 of the network `external` is down; .*`ip link set em0 up`/,
+  );
+  assert.match(of([{ ...vlan, unfit: 'wireless' }])[0] ?? '', /cannot be bridged to em0,/);
+});

@@ -5,13 +5,14 @@ import type { HostFacts, HostInterface } from '../hoststate/model.ts';
 import { outerInterface, resolversOn } from './links.ts';
 
 /**
- * Codes: `interface-missing`, `interface-unfit`, `feature-missing`, `address-taken`, `bad-value` for an MTU that the interface does not carry (errors); `dns-missing` (a warning).
+ * Codes: `interface-missing`, `interface-unfit`, `feature-missing` (no br_netfilter, or no VLANs to make one of), `address-taken`, `bad-value` for an MTU that the interface does not carry (errors); `dns-missing` (a warning).
  */
 export function outerProblems(network: Network, fabric: Fabric, facts: HostFacts): Diagnostic[] {
   if (network.kind !== 'bridged' || network.interface === undefined) return [];
   const link = outerInterface(network, facts);
   if (link === undefined) return [error('interface-missing', missing(network.name, network.interface))];
-  if (link.unfit !== undefined) return [error('interface-unfit', unfit(network.name, link.name, link.unfit))];
+  if (link.unfit === 'no-vlans') return [error('feature-missing', withoutVlans(network.name, link))];
+  if (link.unfit !== undefined) return [error('interface-unfit', unfit(network.name, link, link.unfit))];
   return [
     ...(facts.features.bridgeNetfilter ? [] : [error('feature-missing', NO_NETFILTER)]),
     ...tooLarge(network, link),
@@ -26,12 +27,22 @@ const NO_NETFILTER =
   'This kernel has no filter with connection tracking for what a bridge forwards (no /proc/sys/net/bridge): load the module br_netfilter with `modprobe br_netfilter` and name it in /etc/modules-load.d/weft.conf. To leave other bridges of this host as they are, set net.bridge.bridge-nf-call-iptables and net.bridge.bridge-nf-call-ip6tables to 0 after it; Weft switches it on for its own bridge alone.';
 
 function missing(network: string, name: string): string {
-  const [, parent, tag] = /^(.+)\.(\d+)$/.exec(name) ?? [];
-  const make = parent === undefined ? '' : ` (a VLAN is made with \`ip link add link ${parent} name ${name} type vlan id ${tag}\`)`;
-  return `This host has no interface ${name}, which the network \`${network}\` is to be on; bring it up${make}, or name another one with \`interface:\`.`;
+  const [, parent, digits] = /^(.+)\.(\d+)$/.exec(name) ?? [];
+  const other = 'or name another one with `interface:`';
+  if (parent === undefined)
+    return `This host has no interface ${name}, which the network \`${network}\` is to be on; bring it up, ${other}.`;
+  const id = Number(digits);
+  if (id < 1 || id > 4094 || digits?.startsWith('0') === true)
+    return `This host has no interface ${name}, which the network \`${network}\` is to be on, and VLANs are numbered from 1 to 4094, without zeros before it, so it cannot be made; write another number, ${other}.`;
+  return `This host has no interface ${name}, which the network \`${network}\` is to be on, and no interface ${parent} to make that VLAN of; bring ${parent} up, ${other}.`;
 }
 
-function unfit(network: string, name: string, why: NonNullable<HostInterface['unfit']>): string {
+const withoutVlans = (network: string, { name, vlan }: HostInterface): string =>
+  `The network \`${network}\` is to be on ${name}, which is not there, and this kernel cannot make VLANs (it has no 8021q): load the module with \`modprobe 8021q\` or take a kernel that has it, or name an interface that is there, such as ${vlan?.parent ?? ''}, with \`interface:\`.`;
+
+function unfit(network: string, link: HostInterface, why: Exclude<NonNullable<HostInterface['unfit']>, 'no-vlans'>): string {
+  // A VLAN that is yet to be made is as fit as what it is made of.
+  const name = link.vlan?.parent ?? link.name;
   const alternative = 'use a network of kind `nat`, behind this host, instead';
   if (why === 'wireless')
     return `The network \`${network}\` cannot be bridged to ${name}, because it is a wireless interface: an access point drops frames whose source MAC is not the station's own, so guests would reach nobody; ${alternative}, or take a wired interface.`;

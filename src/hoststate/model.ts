@@ -10,7 +10,7 @@ import type { NftTable } from './nft.ts';
 export const WEFT_PROTOCOL = 87;
 /** Link group of Weft's ports, so that many leave with one `ip link del group`. */
 export const WEFT_LINK_GROUP = 22359;
-/** Aliases of Weft's links begin with this: `weft:<fabric>:<bridge|port>:<name>`. */
+/** Aliases of Weft's links begin with this: `weft:<fabric>:<bridge|port|vlan>:<name>`. */
 export const WEFT_ALIAS_PREFIX = 'weft:';
 
 export interface HostState {
@@ -18,7 +18,7 @@ export interface HostState {
   readonly host: string;
   /** Sorted by name. */
   readonly links: readonly Link[];
-  /** Interfaces, not Weft's, that are ports of its bridges; the host's own addresses and routes are on the bridge then. Sorted by interface. */
+  /** Interfaces of the host that are ports of Weft's bridges, VLANs that Weft has made of them included; the host's own addresses and routes are on the bridge then. Sorted by interface. */
   readonly enslaved: readonly Enslaved[];
   /** Addresses on Weft's bridges, and on its ports that are on none. Sorted. */
   readonly addresses: readonly Address[];
@@ -40,7 +40,7 @@ export interface HostState {
   readonly services: readonly Service[];
 }
 
-export type Link = BridgeLink | PortLink;
+export type Link = BridgeLink | PortLink | VlanLink;
 
 /** A physical interface on a bridge of Weft (kind bridged). */
 export interface Enslaved {
@@ -57,6 +57,19 @@ export interface BridgeLink {
   /** Frames that it forwards pass the inet hooks too, with connection tracking (br_netfilter): its guests share a layer 2 with the outer network. */
   readonly nfCall?: true;
   /** Only ever observed: what is not as Weft sets it up (`down`, `stp`, `multicast snooping`). Absent when all is right. */
+  readonly deviations?: readonly string[];
+}
+
+/** A VLAN of an interface of the host, made because a bridged network names it and it was not there (`em0.10`). */
+export interface VlanLink {
+  readonly kind: 'vlan';
+  readonly name: string;
+  readonly alias: string;
+  /** The interface, not Weft's, whose frames with the tag it carries, and which it vanishes with. */
+  readonly parent: string;
+  readonly id: number;
+  readonly mtu: number;
+  /** Only ever observed, as for the others. */
   readonly deviations?: readonly string[];
 }
 
@@ -234,15 +247,17 @@ export interface HostFacts {
   readonly features: KernelFeatures;
 }
 
-/** An interface of the host that is not Weft's. */
+/** An interface of the host that is not Weft's, or a VLAN of one that Weft makes. */
 export interface HostInterface {
   readonly name: string;
   readonly mac: string;
   readonly mtu: number;
   /** `203.0.113.10/24`, global scope, both families. */
   readonly addresses: readonly string[];
-  /** What keeps it from being a port of a bridge, if anything. */
-  readonly unfit?: 'wireless' | 'bridge' | 'loopback' | 'no-ethernet' | 'down' | { readonly master: string };
+  /** It is not there, or Weft has made it: a VLAN of that interface, whose MAC, MTU and fitness it has. */
+  readonly vlan?: { readonly parent: string; readonly id: number };
+  /** What keeps it from being a port of a bridge, if anything. `no-vlans`: it would have to be made, and this kernel has no VLANs (8021q). */
+  readonly unfit?: 'wireless' | 'bridge' | 'loopback' | 'no-ethernet' | 'down' | 'no-vlans' | { readonly master: string };
 }
 
 export interface KernelFeatures {

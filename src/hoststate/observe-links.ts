@@ -19,6 +19,8 @@ export interface SeenLink {
   /** `default`, or a number as text. */
   readonly group: string;
   readonly master?: string;
+  /** The link below a VLAN, or the far end of a veth in the same namespace. */
+  readonly lower?: string;
   /** A TAP's owner: a user's name, or a number as text where there is no such user. */
   readonly owner?: string;
   /** What ip -d says of the kind (`info_data`) and of the bridge port (`info_slave_data`). */
@@ -46,6 +48,7 @@ export function readLinks(json: unknown): SeenLink[] {
         up: Array.isArray(link['flags']) && link['flags'].includes('UP'),
         group: text(link['group']),
         ...optional('master', link['master']),
+        ...optional('lower', link['link']),
         ...optional('owner', typeof owner === 'number' ? String(owner) : owner),
         details,
         port: isRecord(info['info_slave_data']) ? info['info_slave_data'] : {},
@@ -70,12 +73,17 @@ export function ownLinks(links: readonly SeenLink[]): Link[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** Ports of Weft's bridges that are not Weft's, sorted. */
+/** True for a VLAN that Weft made of an interface of the host: what is on it is the host's own, as on that interface. */
+export const isOwnVlan = (link: SeenLink): boolean => isOwnLink(link) && link.kind === 'vlan';
+
+/** Ports of Weft's bridges by which the host itself reaches the outer network: those that are not Weft's, and VLANs; sorted. */
 export function enslavedLinks(links: readonly SeenLink[]): Enslaved[] {
   const bridges = new Set(links.filter((link) => isOwnLink(link) && link.kind === 'bridge').map(({ name }) => name));
   return links
     .flatMap((link) =>
-      link.master !== undefined && bridges.has(link.master) && !isOwnLink(link) ? [{ interface: link.name, bridge: link.master }] : [],
+      link.master !== undefined && bridges.has(link.master) && (!isOwnLink(link) || isOwnVlan(link))
+        ? [{ interface: link.name, bridge: link.master }]
+        : [],
     )
     .sort((a, b) => (a.interface < b.interface ? -1 : 1));
 }
@@ -86,6 +94,11 @@ function ownLink(link: SeenLink): Link | undefined {
   if (link.kind === 'bridge') {
     const nfCall = link.details['nf_call_iptables'] === 1 && link.details['nf_call_ip6tables'] === 1 ? { nfCall: true as const } : {};
     return { kind: 'bridge', name, alias, mac, mtu, ...nfCall, ...deviations(bridgeDeviations(link)) };
+  }
+  if (link.kind === 'vlan') {
+    const id = typeof link.details['id'] === 'number' ? link.details['id'] : 0;
+    const found = [...(link.up ? [] : ['down']), ...(isDoomed(link) ? ['about to be deleted'] : [])];
+    return { kind: 'vlan', name, alias, parent: link.lower ?? '', id, mtu, ...deviations(found) };
   }
   const kind = link.kind === 'veth' ? 'veth' : link.kind === 'tun' && link.details['type'] === 'tap' ? 'tap' : undefined;
   if (!kind) return undefined;

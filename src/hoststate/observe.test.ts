@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ownRoutes, readAddresses, readFdb, readNeighbors, readRoutes } from './observe-addresses.ts';
-import { isOwnLink, ownLinks, readLinks } from './observe-links.ts';
+import { enslavedLinks, isOwnLink, ownLinks, readLinks } from './observe-links.ts';
 import { isRecord } from './nft-json.ts';
 
 const recorded: unknown = JSON.parse(readFileSync(new URL('observe.fixture.json', import.meta.url), 'utf8'));
@@ -109,4 +109,50 @@ test('what is no output of ip gives nothing', () => {
       [],
     );
   }
+});
+
+test('VLANs: those of Weft stand for an interface of the host on their bridge, those of others are left alone', () => {
+  // As iproute2 6.1 prints them (iplink_vlan.c).
+  const vlan = (name: string, id: number, more: object): object => ({
+    ifindex: id,
+    link: 'em0',
+    ifname: name,
+    flags: ['BROADCAST', 'MULTICAST', 'UP', 'LOWER_UP'],
+    mtu: 1400,
+    master: 'br-cell',
+    group: '22359',
+    link_type: 'ether',
+    address: '02:00:00:00:00:09',
+    linkinfo: {
+      info_kind: 'vlan',
+      info_data: { protocol: '802.1Q', id, flags: ['REORDER_HDR'] },
+      info_slave_kind: 'bridge',
+      info_slave_data: { state: 'forwarding', isolated: false },
+    },
+    ...more,
+  });
+  const bridge = { ifindex: 2, ifname: 'br-cell', ifalias: 'weft:demo:bridge:cell', mtu: 1400, linkinfo: { info_kind: 'bridge' } };
+  const ifalias = 'weft:demo:vlan:em0.10';
+  const links = readLinks([
+    bridge,
+    vlan('em0.10', 10, { ifalias }),
+    vlan('em0.11', 11, {}),
+    vlan('em0.12', 12, { ifalias: 'weft:demo:vlan:em0.12', flags: ['BROADCAST'], group: '22360' }),
+  ]);
+  assert.deepEqual(ownLinks(links).slice(1), [
+    { kind: 'vlan', name: 'em0.10', alias: ifalias, parent: 'em0', id: 10, mtu: 1400 },
+    {
+      kind: 'vlan',
+      name: 'em0.12',
+      alias: 'weft:demo:vlan:em0.12',
+      parent: 'em0',
+      id: 12,
+      mtu: 1400,
+      deviations: ['down', 'about to be deleted'],
+    },
+  ]);
+  assert.deepEqual(
+    enslavedLinks(links).map((entry) => entry.interface),
+    ['em0.10', 'em0.11', 'em0.12'],
+  );
 });

@@ -3,11 +3,12 @@ import type { HostFacts, HostInterface } from '../hoststate/model.ts';
 import { WEFT_PROTOCOL } from '../hoststate/model.ts';
 import { readAddresses, readRoutes } from '../hoststate/observe-addresses.ts';
 import type { SeenRoute } from '../hoststate/observe-addresses.ts';
-import { enslavedLinks, isOwnLink, readLinks } from '../hoststate/observe-links.ts';
+import { enslavedLinks, isOwnLink, isOwnVlan, readLinks } from '../hoststate/observe-links.ts';
 import type { SeenLink } from '../hoststate/observe-links.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
 import { readSysctls } from './sysctls.ts';
+import { hasVlans, vlanOf } from './vlans.ts';
 
 /**
  * Reads the facts. `uplink` names the interface to the outer network; by default the one of the default route with the lowest metric,
@@ -45,7 +46,17 @@ export async function readFacts(kernel: Kernel, uplink?: string, interfaces: rea
 
   const addressesOf = (link: string): string[] =>
     addresses.filter((entry) => entry.link === link && entry.scope === 'global' && !entry.temporary).map(({ address }) => address);
-  const wanted = interfaces.flatMap((wantedName) => links.filter((one) => one.name === wantedName));
+  const describe = async (wanted: string): Promise<HostInterface[]> => {
+    const there = links.find((one) => one.name === wanted);
+    if (there !== undefined && !isOwnVlan(there)) return [hostInterface(there, addressesOf(wanted), own, await isWireless(kernel, wanted))];
+    const vlan = vlanOf(wanted);
+    const parent = links.find((one) => one.name === vlan?.parent && !own.has(one.name));
+    if (vlan === undefined || parent === undefined) return [];
+    const wireless = await isWireless(kernel, parent.name);
+    const unfit = vlanUnfitness(parent, wireless) ?? (there !== undefined || (await hasVlans(kernel)) ? undefined : 'no-vlans');
+    const { mac, mtu } = parent;
+    return [{ name: wanted, mac, mtu, addresses: addressesOf(wanted), vlan, ...(unfit === undefined ? {} : { unfit }) }];
+  };
   const name = uplink ?? defaultRouteLink(routes);
   const link = links.find((candidate) => candidate.name === name);
   return {
@@ -63,12 +74,10 @@ export async function readFacts(kernel: Kernel, uplink?: string, interfaces: rea
             v6: routes.some((route) => route.prefix === '::/0' && route.type === 'unicast' && route.table === 'main'),
           },
         }),
-    interfaces: await Promise.all(
-      wanted.map(async (one) => hostInterface(one, addressesOf(one.name), own, await isWireless(kernel, one.name))),
-    ),
+    interfaces: (await Promise.all(interfaces.map(describe))).flat(),
     forwarding: { v4: values.get(forwarding4) === '1', v6: values.get(forwarding6) === '1' },
     acceptRa: others.filter(acceptsRa).sort(),
-    routes: foreignRoutes(routes, own),
+    routes: foreignRoutes(routes, new Set(links.filter((one) => isOwnLink(one) && !isOwnVlan(one)).map((one) => one.name))),
     features: { forceForwarding: values.has(forceForwarding), bridgeNetfilter: values.has(bridgeNetfilter) },
   };
 }
@@ -91,6 +100,14 @@ function unfitness(link: SeenLink, own: ReadonlySet<string>, wireless: boolean):
   if (link.type !== 'ether') return 'no-ethernet';
   if (link.master !== undefined && !own.has(link.master)) return { master: link.master };
   return link.up ? undefined : 'down';
+}
+
+/** Of a VLAN that is to be made: its parent may be on a bridge, or be one. */
+function vlanUnfitness(parent: SeenLink, wireless: boolean): HostInterface['unfit'] {
+  if (wireless) return 'wireless';
+  if (parent.type === 'loopback') return 'loopback';
+  if (parent.type !== 'ether') return 'no-ethernet';
+  return parent.up ? undefined : 'down';
 }
 
 /** The kernel shows a directory for every interface that cfg80211 drives. */

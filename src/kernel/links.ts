@@ -1,5 +1,6 @@
 /** Names of links: which of some are taken, which belong to a group. */
 import { isRecord } from '../hoststate/nft-json.ts';
+import { isOwnLink, readLinks } from '../hoststate/observe-links.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
 
@@ -17,6 +18,13 @@ export async function existingLinks(kernel: Kernel, names: readonly string[]): P
   }
   const there = new Set(namesIn(await kernel.run('ip', ['-o', 'link', 'show'])));
   return names.filter((name) => there.has(name));
+}
+
+/** Those of `names` that an interface bears which is not Weft's. */
+export async function foreignAmong(kernel: Kernel, names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return [];
+  const links = readLinks(await runJson(kernel, 'ip', ['-j', '-d', 'link', 'show']));
+  return links.filter((link) => names.includes(link.name) && !isOwnLink(link)).map((link) => link.name);
 }
 
 /** Names of the links of a group (ip-link(8)). */

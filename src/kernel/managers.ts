@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { isRecord } from '../hoststate/nft-json.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
+import { existingLinks } from './links.ts';
 
 export type Manager =
   | { readonly kind: 'networkd'; readonly file: string }
@@ -11,8 +12,9 @@ export type Manager =
   /** An address with a lifetime, and nobody to be seen who renews it. */
   | { readonly kind: 'lease'; readonly address: string };
 
-/** Empty when nobody will undo what Weft moves. */
+/** Empty when nobody will undo what Weft moves; an interface that is yet to be made is nobody's. */
 export async function managersOf(kernel: Kernel, name: string): Promise<readonly Manager[]> {
+  if ((await existingLinks(kernel, [name])).length === 0) return [];
   const links = await runJson(kernel, 'ip', ['-j', '-4', 'addr', 'show', 'dev', name]);
   const all = await runJson(kernel, 'ip', ['-j', 'link', 'show', 'dev', name]);
   const [link] = Array.isArray(all) ? all.filter(isRecord) : [];

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { HostState, Sysctl } from '../hoststate/model.ts';
-import { earlyPart, foreignLinks, presentPart } from './attainable.ts';
+import { earlyPart, foreignLinks, presentPart, withOthersVlans } from './attainable.ts';
 import { emptyState } from './plan.ts';
 
 const setting = (key: string, link?: string): Sysctl => ({ key, value: '1', ...(link === undefined ? {} : { link }) });
@@ -23,4 +23,20 @@ test('present: all but what is on interfaces that are not there', () => {
 
 test('foreign links are told by name', () => {
   assert.deepEqual(foreignLinks(state), ['eth0.10', 'wan']);
+});
+
+test('a VLAN that Weft makes stands on its parent, and is not made where somebody else has', () => {
+  const vlan = { kind: 'vlan', name: 'em0.10', alias: 'weft:demo:vlan:em0.10', parent: 'em0', id: 10, mtu: 1500 } as const;
+  const enslaved = [
+    { interface: 'em0.10', bridge: 'br-a' },
+    { interface: 'em1', bridge: 'br-b' },
+  ];
+  const with10: HostState = { ...emptyState('demo', 'host'), links: [vlan], enslaved };
+  assert.deepEqual([earlyPart(with10).links, earlyPart(with10).enslaved], [[], []]);
+  assert.deepEqual(foreignLinks(with10), ['em0', 'em1']);
+  assert.deepEqual(presentPart(with10, new Set(['em0', 'em1'])), with10);
+  const without = presentPart(with10, new Set(['em1']));
+  assert.deepEqual([without.links, without.enslaved], [[], [enslaved[1]]]);
+  const others = withOthersVlans(with10, new Set(['em0.10']));
+  assert.deepEqual([others.links, others.enslaved, foreignLinks(others)], [[], enslaved, ['em0.10', 'em1']]);
 });

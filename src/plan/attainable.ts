@@ -6,22 +6,40 @@ import type { HostState, Sysctl } from '../hoststate/model.ts';
 
 /** Everything that needs Weft's own links only: what can stand before the network is up. */
 export function earlyPart(state: HostState): HostState {
-  return { ...state, enslaved: [], sysctls: state.sysctls.filter((entry) => foreignLinkOf(entry) === undefined) };
+  return {
+    ...state,
+    links: state.links.filter((link) => link.kind !== 'vlan'),
+    enslaved: [],
+    sysctls: state.sysctls.filter((entry) => foreignLinkOf(entry) === undefined),
+  };
 }
 
 /** Without what stands on interfaces that are not here. `links`: the names of all that are. */
 export function presentPart(state: HostState, links: ReadonlySet<string>): HostState {
+  const made = madeVlans(state);
   return {
     ...state,
-    enslaved: state.enslaved.filter((entry) => links.has(entry.interface)),
+    links: state.links.filter((link) => link.kind !== 'vlan' || links.has(link.parent)),
+    enslaved: state.enslaved.filter((entry) => links.has(made.get(entry.interface) ?? entry.interface)),
     sysctls: state.sysctls.filter((entry) => isPresent(entry, links)),
   };
 }
 
-/** Interfaces that are not Weft's and that the state needs, sorted. */
+/** Interfaces that are not Weft's and that the state needs, sorted; for a VLAN that Weft makes, what it is made of. */
 export function foreignLinks(state: HostState): string[] {
-  return [...new Set([...state.sysctls.flatMap((entry) => foreignLinkOf(entry) ?? []), ...state.enslaved.map((e) => e.interface)])].sort();
+  const made = madeVlans(state);
+  const enslaved = state.enslaved.map((entry) => made.get(entry.interface) ?? entry.interface);
+  return [...new Set([...state.sysctls.flatMap((entry) => foreignLinkOf(entry) ?? []), ...enslaved])].sort();
 }
+
+/** Without making the VLANs that somebody else has made by now: they are used as they are. `foreign`: names of links that are not Weft's. */
+export function withOthersVlans(state: HostState, foreign: ReadonlySet<string>): HostState {
+  return { ...state, links: state.links.filter((link) => link.kind !== 'vlan' || !foreign.has(link.name)) };
+}
+
+/** VLANs that Weft makes, with their parents. */
+const madeVlans = (state: HostState): ReadonlyMap<string, string> =>
+  new Map(state.links.flatMap((link) => (link.kind === 'vlan' ? [[link.name, link.parent] as const] : [])));
 
 const isPresent = (entry: Sysctl, links: ReadonlySet<string>): boolean => {
   const link = foreignLinkOf(entry);

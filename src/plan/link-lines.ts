@@ -13,6 +13,7 @@ import {
   type NeighborProxy,
   type PortLink,
   type Route,
+  type VlanLink,
 } from '../hoststate/model.ts';
 import { sameJson } from './keyed.ts';
 
@@ -39,6 +40,23 @@ export function adjustBridge(old: BridgeLink, link: BridgeLink): string[] {
     `link set dev ${link.name} type bridge stp_state 0 mcast_snooping 0${nfCall}`,
   ];
 }
+
+/**
+ * A VLAN of an interface of the host, down; it comes up when it joins its bridge. It has its parent's MAC. The group is there from its first moment, so that nobody else's
+ * is ever taken for it.
+ */
+export function createVlan(link: VlanLink): string[] {
+  return [
+    // At boot nobody else may have brought it up, and no VLAN comes up on what is down.
+    `link set dev ${link.parent} up`,
+    `link add link ${link.parent} name ${link.name} mtu ${link.mtu} group ${WEFT_LINK_GROUP} type vlan id ${link.id}`,
+    `link set dev ${link.name} alias ${link.alias}`,
+  ];
+}
+
+/** A VLAN of the right number that is there, but is down or has lost its mark, its group or its MTU. */
+export const adjustVlan = (link: VlanLink): string =>
+  `link set dev ${link.name} mtu ${link.mtu} group ${WEFT_LINK_GROUP} alias ${link.alias} up`;
 
 /**
  * A TAP or a veth pair, down and on no bridge yet. The far end of a veth is born inside its guest's namespace.

@@ -179,3 +179,51 @@ describe('domain names', () => {
     assert.equal(planChanges(one, base).narrowing, true);
   });
 });
+
+describe('VLANs', () => {
+  const vlan = { kind: 'vlan', name: 'em0.10', alias: 'weft:demo:vlan:em0.10', parent: 'em0', id: 10, mtu: 1400 } as const;
+  const bridge = {
+    kind: 'bridge',
+    name: 'br-cell',
+    alias: 'weft:demo:bridge:cell',
+    mac: '02:00:00:00:00:09',
+    mtu: 1400,
+    nfCall: true,
+  } as const;
+  const empty = emptyState('demo', 'host');
+  const stands: HostState = { ...empty, links: [bridge, vlan], enslaved: [{ interface: 'em0.10', bridge: 'br-cell' }] };
+  const kinds = (plan: Plan): string[] =>
+    plan.steps.flatMap((step) => (step.kind === 'ip' ? step.lines.filter((line) => line.includes('em0')) : [step.kind]));
+
+  it('is made, marked, and joins its bridge, which brings it up', () => {
+    const plan = planChanges(empty, stands);
+    assert.deepEqual(kinds(plan), [
+      'link set dev em0 up',
+      'link add link em0 name em0.10 mtu 1400 group 22359 type vlan id 10',
+      'link set dev em0.10 alias weft:demo:vlan:em0.10',
+      'enslave',
+    ]);
+    assert.ok(plan.makes.links.includes('em0.10'));
+  });
+
+  it('leaves after the host has gone back to it', () => {
+    assert.deepEqual(kinds(planChanges(stands, empty)), ['release', 'link del dev em0.10']);
+  });
+
+  it('of another number is made anew, between leaving its bridge and joining it', () => {
+    const wrong: HostState = { ...stands, links: [bridge, { ...vlan, id: 11 }] };
+    assert.deepEqual(kinds(planChanges(wrong, stands)), [
+      'release',
+      'link del dev em0.10',
+      'link set dev em0 up',
+      'link add link em0 name em0.10 mtu 1400 group 22359 type vlan id 10',
+      'link set dev em0.10 alias weft:demo:vlan:em0.10',
+      'enslave',
+    ]);
+  });
+
+  it('that is only down, unmarked or of another MTU stays', () => {
+    const down: HostState = { ...stands, links: [bridge, { ...vlan, mtu: 1300, deviations: ['down'] }] };
+    assert.deepEqual(kinds(planChanges(down, stands)), ['link set dev em0.10 mtu 1400 group 22359 alias weft:demo:vlan:em0.10 up']);
+  });
+});

@@ -3,13 +3,15 @@
  * down before its rules leave, whatever comes goes up after its rules are in, and forwarding is on only while rules stand.
  */
 import { WEFT_LINK_GROUP } from '../hoststate/model.ts';
-import type { BridgeLink, Enslaved, FdbEntry, GuestSide, HostState, Link, PortLink, Service, Sysctl } from '../hoststate/model.ts';
+import type { Enslaved, FdbEntry, GuestSide, HostState, Service, Sysctl } from '../hoststate/model.ts';
 import { difference, sameJson, type KeyedDifference } from './keyed.ts';
 import {
   addressLine,
   adjustBridge,
+  adjustVlan,
   createBridge,
   createPort,
+  createVlan,
   deleteLinks,
   enslavePort,
   fdbLine,
@@ -19,6 +21,7 @@ import {
   proxyLine,
   routeLine,
 } from './link-lines.ts';
+import { bridges, isPort, isVlan, movedGuests, only, portsOf, splitPorts, type LinkWork } from './link-work.ts';
 import { nftDifference } from './nft-difference.ts';
 import { routeKey, routeLink, withoutDowned } from './routes.ts';
 import type { Change, Plan, Step } from './steps.ts';
@@ -54,12 +57,15 @@ export function planChanges(before: HostState, after: HostState): Plan {
 
   const steps: Step[] = [];
   const gone = new Set([...ports.remove, ...ports.recreate].map((link) => link.name));
-  for (const link of ports.bridgesRemoved) gone.add(link.name);
-  const fresh = new Set([...ports.create, ...ports.recreate, ...ports.bridgesCreated].map((link) => link.name));
+  for (const link of [...ports.bridgesRemoved, ...ports.vlansRemoved]) gone.add(link.name);
+  const fresh = new Set([...ports.create, ...ports.recreate, ...ports.bridgesCreated, ...ports.vlansCreated].map((link) => link.name));
+  const remade = new Set(ports.vlansCreated.map((link) => link.name).filter((name) => gone.has(name)));
+  // What stands on a VLAN that is made anew leaves it before and joins it after.
+  const again = after.enslaved.filter((entry) => remade.has(entry.interface) && before.enslaved.some((old) => sameJson(old, entry)));
 
-  const nft = nftDifference(before.tables, after.tables, new Set(ports.recreate.map((link) => link.name)));
+  const nft = nftDifference(before.tables, after.tables, new Set([...ports.recreate.map((link) => link.name), ...remade]));
   stopServices(services, steps);
-  removeLinks(ports, [...enslaved.deleted, ...enslaved.changed.map((change) => change.before)], steps);
+  removeLinks(ports, [...enslaved.deleted, ...enslaved.changed.map((change) => change.before), ...again], steps);
   restoreSysctls(sysctls, before, after, steps);
   makeNamespaces(guests, steps);
   createLinks(ports, after, steps);
@@ -67,7 +73,7 @@ export function planChanges(before: HostState, after: HostState): Plan {
   const parked = parkMoving(stands, after, new Set([...gone, ...fresh]), steps);
   if (nft.text !== '') steps.push({ kind: 'nft', title: `firewall: ${nft.summary}`, text: nft.text });
   setSysctls(sysctls, fresh, after, steps);
-  const joining = [...enslaved.created, ...enslaved.changed.map((change) => change.after)];
+  const joining = [...enslaved.created, ...enslaved.changed.map((change) => change.after), ...again];
   bindLinks(parked, after, gone, fresh, ports, joining, steps);
   configureGuests(guests, fresh, after, steps);
   startServices(services, before, nft.toFill, steps);
@@ -77,6 +83,7 @@ export function planChanges(before: HostState, after: HostState): Plan {
     changes: [
       ...changesOf('bridge', bridges(links), (link) => link.name),
       ...changesOf('port', portsOf(links), (link) => link.name),
+      ...changesOf('vlan', only(links, isVlan), (link) => link.name),
       ...changesOf('uplink', enslaved, (entry) => `${entry.interface} of ${entry.bridge}`),
       ...changesOf('address', difference(before.addresses, after.addresses, addressKey), addressKey),
       ...changesOf('route', difference(before.routes, after.routes, routeKey), (r) =>
@@ -109,61 +116,6 @@ function changesOf<T>(kind: string, parts: KeyedDifference<T>, name: (value: T) 
   ];
 }
 
-const only = <T extends Link>(parts: KeyedDifference<Link>, is: (link: Link) => link is T): KeyedDifference<T> => ({
-  created: parts.created.filter(is),
-  deleted: parts.deleted.filter(is),
-  changed: parts.changed.flatMap(({ before, after }) => (is(before) && is(after) ? [{ before, after }] : [])),
-});
-const isPort = (link: Link): link is PortLink => link.kind !== 'bridge';
-const isBridge = (link: Link): link is BridgeLink => link.kind === 'bridge';
-const bridges = (parts: KeyedDifference<Link>): KeyedDifference<BridgeLink> => only(parts, isBridge);
-const portsOf = (parts: KeyedDifference<Link>): KeyedDifference<PortLink> => only(parts, isPort);
-
-interface LinkWork {
-  readonly bridgesCreated: readonly BridgeLink[];
-  readonly bridgesChanged: readonly { readonly before: BridgeLink; readonly after: BridgeLink }[];
-  readonly bridgesRemoved: readonly Link[];
-  readonly create: readonly PortLink[];
-  readonly remove: readonly Link[];
-  /** Kind, owner or inside changed: the old one goes, a new one comes. */
-  readonly recreate: readonly PortLink[];
-  /** Bridge, MTU or flags changed: taken down, changed, brought up, so that a running VM keeps its TAP. */
-  readonly adjust: readonly PortLink[];
-}
-
-function splitPorts(links: KeyedDifference<Link>, before: HostState, after: HostState, guests: KeyedDifference<GuestSide>): LinkWork {
-  // The far end of these stands in a namespace that is gone or is another one now.
-  const moved = new Set([...guests.created.map((guest) => guest.guest), ...movedGuests(guests).map((change) => change.after.guest)]);
-  const there = new Set(before.links.map((link) => link.name));
-  const recreate: PortLink[] = after.links
-    .filter(isPort)
-    .filter((port) => port.peer !== undefined && moved.has(port.peer.guest) && there.has(port.name));
-  const again = new Set(recreate.map((port) => port.name));
-  const adjust: PortLink[] = [];
-  const bridgesChanged: { before: BridgeLink; after: BridgeLink }[] = [];
-  const alsoRemoved: Link[] = [];
-  for (const { before: old, after: now } of links.changed) {
-    if (again.has(now.name)) continue;
-    if (isBridge(now)) {
-      if (isBridge(old)) bridgesChanged.push({ before: old, after: now });
-      else alsoRemoved.push(old);
-    } else if (isPort(old) && old.kind === now.kind && old.owner === now.owner && sameJson(old.peer, now.peer)) adjust.push(now);
-    else recreate.push(now);
-  }
-  return {
-    bridgesCreated: [
-      ...links.created.filter(isBridge),
-      ...links.changed.flatMap((c) => (isBridge(c.after) && !isBridge(c.before) ? [c.after] : [])),
-    ],
-    bridgesChanged,
-    bridgesRemoved: links.deleted.filter(isBridge),
-    create: links.created.filter(isPort),
-    remove: [...links.deleted.filter(isPort), ...alsoRemoved],
-    recreate,
-    adjust,
-  };
-}
-
 function stopServices(services: KeyedDifference<Service>, steps: Step[]): void {
   if (services.deleted.length > 0) {
     steps.push({ kind: 'service-stop', title: `stop ${services.deleted.map((s) => s.name).join(', ')}`, services: services.deleted });
@@ -190,7 +142,7 @@ function startServices(services: KeyedDifference<Service>, before: HostState, to
 
 function removeLinks(work: LinkWork, leaving: readonly Enslaved[], steps: Step[]): void {
   const ports = [...work.remove, ...work.recreate].map((link) => link.name);
-  const bridgesGone = work.bridgesRemoved.map((link) => link.name);
+  const bridgesGone = [...work.bridgesRemoved, ...work.vlansRemoved].map((link) => link.name);
   const take = (all: readonly string[], down: readonly string[]): void => {
     const lines = [...down, ...deleteLinks(all)];
     if (lines.length > 0) steps.push({ kind: 'ip', title: `take down ${count(all.length + down.length, 'link')}`, lines });
@@ -200,7 +152,7 @@ function removeLinks(work: LinkWork, leaving: readonly Enslaved[], steps: Step[]
     take([...ports, ...bridgesGone], down);
     return;
   }
-  // Guests' ports first: what the host hands back must not be reached by them in between; the bridge last, with nothing of the host's on it.
+  // Guests' ports first: what the host hands back must not be reached by them in between; bridges and VLANs last, with nothing of the host's on them.
   take(ports, down);
   for (const handover of leaving) {
     const title = `move the host's addresses and routes from ${handover.bridge} back to ${handover.interface}`;
@@ -224,9 +176,6 @@ function restoreSysctls(sysctls: KeyedDifference<Sysctl>, before: HostState, aft
 }
 
 const namespaceOf = ({ netns }: GuestSide): readonly string[] => (netns.kind === 'made' ? [netns.namespace] : []);
-/** Guests that go on in another namespace: the fabric has another name, or a namespace has become a container. */
-const movedGuests = (guests: KeyedDifference<GuestSide>): { readonly before: GuestSide; readonly after: GuestSide }[] =>
-  guests.changed.filter(({ before, after }) => !sameJson(before.netns, after.netns));
 const madeNamespaces = (guests: KeyedDifference<GuestSide>): string[] =>
   [...guests.created, ...movedGuests(guests).map((change) => change.after)].flatMap(namespaceOf);
 
@@ -244,6 +193,8 @@ function createLinks(work: LinkWork, after: HostState, steps: Step[]): void {
   const guests = new Map(after.guests.map((guest) => [guest.guest, guest]));
   const created = [...work.create, ...work.recreate];
   const lines = [
+    ...work.vlansCreated.flatMap(createVlan),
+    ...work.vlansChanged.map(adjustVlan),
     ...work.bridgesCreated.flatMap(createBridge),
     ...work.bridgesChanged.flatMap((change) => adjustBridge(change.before, change.after)),
     ...created.flatMap((port) => createPort(port, port.peer && guests.get(port.peer.guest))),
@@ -252,6 +203,7 @@ function createLinks(work: LinkWork, after: HostState, steps: Step[]): void {
     const what = [
       work.bridgesCreated.length > 0 ? count(work.bridgesCreated.length, 'bridge') : '',
       created.length > 0 ? count(created.length, 'port') : '',
+      work.vlansCreated.length > 0 ? count(work.vlansCreated.length, 'VLAN') : '',
     ].filter((text) => text !== '');
     steps.push({ kind: 'ip', title: `make ${what.length > 0 ? what.join(' and ') : 'link changes'}`, lines });
   }

@@ -1,7 +1,7 @@
 /**
  * A difference in words: what is there, and what was applied. For `status` and `watch`; `before` is what was found, `after` what is wanted.
  */
-import type { Address, FdbEntry, GuestSide, Link, Neighbor, NeighborProxy, Route, Service, Sysctl } from '../hoststate/model.ts';
+import type { Address, FdbEntry, GuestSide, Link, Neighbor, NeighborProxy, PortLink, Route, Service, Sysctl } from '../hoststate/model.ts';
 import { isVerdict } from '../hoststate/nft.ts';
 import type { NftChain, NftMapElement, NftRule } from '../hoststate/nft.ts';
 import { isMapping, printExpression, printRule, printVerdict, type Element } from '../hoststate/nft-print.ts';
@@ -26,6 +26,7 @@ type Words = (change: Change) => string;
 const kinds: Readonly<Record<string, Words>> = {
   bridge: linkWords,
   port: linkWords,
+  vlan: linkWords,
   uplink: ({ action, name }) =>
     action === 'create'
       ? `the interface ${name} is not its port, and the host's addresses are not on the bridge`
@@ -87,13 +88,15 @@ const kinds: Readonly<Record<string, Words>> = {
   },
 };
 
+const isPort = (link: Link): link is PortLink => link.kind === 'tap' || link.kind === 'veth';
+
 function linkWords({ action, kind, name, before, after }: Change): string {
   if (action === 'create') return `${kind} ${name} is missing`;
   if (action === 'delete') return `${kind} ${name} bears Weft’s mark and was not applied`;
   const [is, was] = [before as Link, after as Link];
   const found: string[] = [];
   if (is.kind !== was.kind) found.push(`is a ${is.kind} instead of a ${was.kind}`);
-  if (is.kind !== 'bridge' && was.kind !== 'bridge') {
+  if (isPort(is) && isPort(was)) {
     if (is.bridge !== was.bridge) found.push(`is on ${is.bridge || 'no bridge'} instead of ${was.bridge ?? 'none'}`);
     if (is.shared !== was.shared) found.push(is.shared === true ? 'is not isolated' : 'is isolated');
     if (is.owner !== was.owner) found.push(`belongs to ${is.owner ?? 'root'} instead of ${was.owner ?? 'root'}`);
@@ -101,6 +104,8 @@ function linkWords({ action, kind, name, before, after }: Change): string {
   } else if (is.kind === 'bridge' && was.kind === 'bridge' && is.mac !== was.mac) found.push(`has the MAC ${is.mac} instead of ${was.mac}`);
   if (is.kind === 'bridge' && was.kind === 'bridge' && is.nfCall !== was.nfCall)
     found.push(is.nfCall === true ? 'calls the IP firewall' : 'does not call the IP firewall');
+  if (is.kind === 'vlan' && was.kind === 'vlan' && (is.parent !== was.parent || is.id !== was.id))
+    found.push(`is number ${is.id} of ${is.parent} instead of ${was.id} of ${was.parent}`);
   if (is.mtu !== was.mtu) found.push(`has an MTU of ${is.mtu} instead of ${was.mtu}`);
   if (is.alias !== was.alias) found.push('has lost its mark');
   for (const deviation of is.deviations ?? []) found.push(deviationWords[deviation] ?? `is ${deviation}`);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import type { HostState } from '../../src/hoststate/model.ts';
+import type { HostState, Link, PortLink } from '../../src/hoststate/model.ts';
 import { emptyState, planChanges } from '../../src/plan/plan.ts';
 import type { Plan } from '../../src/plan/steps.ts';
 import { stateOf } from './compiled.ts';
@@ -39,6 +39,8 @@ const commands = (plan: Plan): string[] =>
     }
   });
 
+const isPort = (link: Link): link is PortLink => link.kind === 'tap' || link.kind === 'veth';
+
 /** Checks the order by walking through the commands with what each of them leaves behind. */
 function walk(before: HostState, after: HostState): void {
   const plan = planChanges(before, after);
@@ -46,9 +48,9 @@ function walk(before: HostState, after: HostState): void {
   const told = (): string => `${lines.join('\n')}\n${JSON.stringify([before, after].map((one) => one.links))}`;
   assert.ok(lines.filter((line) => line === 'nft').length <= 1, told());
   const nft = lines.includes('nft') ? lines.indexOf('nft') : -1;
-  const ports = new Map(after.links.flatMap((link) => (link.kind === 'bridge' ? [] : [[link.name, link] as const])));
-  const up = new Set(before.links.flatMap((link) => (link.kind === 'bridge' ? [] : [link.name])));
-  const guarded = new Map(before.links.flatMap((link) => (link.kind === 'bridge' ? [] : [[link.name, link.bridge] as const])));
+  const ports = new Map(after.links.filter(isPort).map((link) => [link.name, link] as const));
+  const up = new Set(before.links.filter(isPort).map((link) => link.name));
+  const guarded = new Map(before.links.filter(isPort).map((link) => [link.name, link.bridge] as const));
   const isolated = new Set(up);
   const doomed: string[] = [];
   for (const [index, line] of lines.entries()) {
@@ -89,7 +91,7 @@ function walk(before: HostState, after: HostState): void {
         const old = before.links.find((link) => link.name === one);
         const now = ports.get(one);
         assert.ok(
-          old && old.kind !== 'bridge' && now && old.bridge === now.bridge && old.kind === now.kind,
+          old && isPort(old) && now && old.bridge === now.bridge && old.kind === now.kind,
           `${one} is up while its rules change\n${told()}`,
         );
       }

@@ -31,7 +31,7 @@ it('what stands in the way', { timeout: 120_000 }, async () => {
     };
     for (const [link, pattern] of [
       ['nope', /interface-missing: This host has no interface nope/],
-      ['em0.10', /interface-missing: .*`ip link add link em0 name em0\.10 type vlan id 10`/],
+      ['nope.10', /interface-missing: .*no interface nope to make that VLAN of/],
       ['lo', /interface-unfit: .*loopback/],
       ['other', /interface-unfit: .*is a bridge already/],
       ['taken', /interface-unfit: .*is a port of other already/],
