@@ -33,8 +33,7 @@ export function runImportHoster(ctx: CliContext, file: string, output: string | 
 }
 
 /**
- * What `weft check` would say of the new file is said now, at the places of the JSON: a file that cannot be used is not written. What
- * Weft cannot do yet is a warning: the file says what was meant, and check says so again.
+ * What `weft check` would say of the new file is said now, at the places of the JSON: a file that cannot be used is not written.
  */
 function reportMeaning(ctx: CliContext, { text, from }: Imported, path: string): void {
   const at = (span: Span | undefined): Span | undefined => (span === undefined ? undefined : from(span.line));
@@ -47,7 +46,6 @@ function reportMeaning(ctx: CliContext, { text, from }: Imported, path: string):
     });
     ctx.report({
       ...rest,
-      severity: rest.code === 'not-supported-yet' ? 'warning' : rest.severity,
       ...(place && { span: place }),
       ...(others.length > 0 && { related: others }),
     });

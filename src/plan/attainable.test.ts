@@ -40,3 +40,14 @@ test('a VLAN that Weft makes stands on its parent, and is not made where somebod
   const others = withOthersVlans(with10, new Set(['em0.10']));
   assert.deepEqual([others.links, others.enslaved, foreignLinks(others)], [[], enslaved, ['em0.10', 'em1']]);
 });
+
+test('answers for guests stand on the uplink', () => {
+  const proxies = [
+    { link: 'eth0', address: '203.0.113.50' },
+    { link: 'wan', address: '2001:db8::50' },
+  ];
+  const answering: HostState = { ...emptyState('demo', 'host'), proxies };
+  assert.deepEqual(earlyPart(answering).proxies, []);
+  assert.deepEqual(foreignLinks(answering), ['eth0', 'wan']);
+  assert.deepEqual(presentPart(answering, new Set(['wan'])).proxies, [proxies[1]]);
+});

@@ -10,6 +10,7 @@ export function earlyPart(state: HostState): HostState {
     ...state,
     links: state.links.filter((link) => link.kind !== 'vlan'),
     enslaved: [],
+    proxies: [],
     sysctls: state.sysctls.filter((entry) => foreignLinkOf(entry) === undefined),
   };
 }
@@ -21,6 +22,7 @@ export function presentPart(state: HostState, links: ReadonlySet<string>): HostS
     ...state,
     links: state.links.filter((link) => link.kind !== 'vlan' || links.has(link.parent)),
     enslaved: state.enslaved.filter((entry) => links.has(made.get(entry.interface) ?? entry.interface)),
+    proxies: state.proxies.filter(({ link }) => links.has(link)),
     sysctls: state.sysctls.filter((entry) => isPresent(entry, links)),
   };
 }
@@ -29,7 +31,8 @@ export function presentPart(state: HostState, links: ReadonlySet<string>): HostS
 export function foreignLinks(state: HostState): string[] {
   const made = madeVlans(state);
   const enslaved = state.enslaved.map((entry) => made.get(entry.interface) ?? entry.interface);
-  return [...new Set([...state.sysctls.flatMap((entry) => foreignLinkOf(entry) ?? []), ...enslaved])].sort();
+  const answering = state.proxies.map(({ link }) => link);
+  return [...new Set([...state.sysctls.flatMap((entry) => foreignLinkOf(entry) ?? []), ...enslaved, ...answering])].sort();
 }
 
 /** Without making the VLANs that somebody else has made by now: they are used as they are. `foreign`: names of links that are not Weft's. */

@@ -165,12 +165,12 @@ test('import hoster writes a weft.yaml', () =>
       assert.match(err, says);
       assert.equal(existsSync(join(cwd, 'other.yaml')), false);
     }
-    writeFileSync(join(cwd, 'later.json'), `\uFEFF${one({ bridge_interface: 'em0', apply_bridge_address: false })}`);
-    const later = await weft(['import', 'hoster', 'later.json', '-o', 'later.yaml'], { cwd });
-    assert.equal(later.status, 0);
-    assert.match(later.err, /^later\.json:8:25: warning not-supported-yet/m);
-    const again = await weft(['import', 'hoster', 'later.json', '-o', 'later.yaml'], { cwd });
-    assert.deepEqual([again.status, /later\.yaml is there already and is not overwritten/.test(again.err)], [2, true]);
+    writeFileSync(join(cwd, 'lan.json'), `\uFEFF${one({ bridge_interface: 'em0', apply_bridge_address: false })}`);
+    const lan = await weft(['import', 'hoster', 'lan.json', '-o', 'lan.yaml'], { cwd });
+    assert.deepEqual([lan.status, lan.err], [0, '']);
+    assert.match(readFileSync(join(cwd, 'lan.yaml'), 'utf8'), /kind: bridged.*\n +interface: em0\n/);
+    const again = await weft(['import', 'hoster', 'lan.json', '-o', 'lan.yaml'], { cwd });
+    assert.deepEqual([again.status, /lan\.yaml is there already and is not overwritten/.test(again.err)], [2, true]);
     writeFileSync(join(cwd, 'bad.json'), '[{"network_nam": 1}]');
     const bad = await weft(['import', 'hoster', 'bad.json', '-o', 'other.yaml'], { cwd });
     assert.equal(bad.status, 2);
