@@ -2,19 +2,17 @@
  * `npm run bench:forwarding [-- --rounds N --seconds N --small]`: what a packet between two guests costs on the host, by how much the host has to look after. Every round
  * measures every layout once, so that what else the machine does meets all alike; the table shows medians, and shares of Weft's own figure at 10 guests.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/table.ts';
-import { insideSandbox, runInSandbox } from '../src/kernel/sandbox.ts';
 import { median } from './command.ts';
 import { bare, connectsProgram, ports, received, version, withScript, withWeft, type Layout } from './layouts.ts';
+import { onStage, root, weft } from './stage.ts';
 
-const root = join(import.meta.dirname, '..');
-const weft = join(root, 'weft');
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
@@ -31,12 +29,7 @@ const scripts = values.small ? [100] : [1000, 10_000];
 const what = ['packets/s', 'connects/s', 'Gbit/s'] as const;
 type Figures = Record<(typeof what)[number], number[]>;
 
-if (insideSandbox()) await everything();
-else {
-  execFileSync(join(root, 'scripts/setup'), ['packages', 'scripts/packages', 'scripts/packages-bench'], { cwd: root, stdio: 'inherit' });
-  execFileSync(weft, ['--version'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  process.exitCode = await runInSandbox([process.execPath, ...process.argv.slice(1)]);
-}
+await onStage(['scripts/packages', 'scripts/packages-bench'], everything);
 
 async function everything(): Promise<void> {
   mkdirSync('/run/bench', { recursive: true });

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generate } from './generate.ts';
+import { uplink } from './stage.ts';
 
 export interface Layout {
   readonly name: string;
@@ -51,11 +52,7 @@ export function withWeft(name: string, guests: number, weft: string): Layout {
   const host = makeNamespace(`${name}-host`);
   const directory = `/run/bench/${name}`;
   mkdirSync(directory, { recursive: true });
-  inside(
-    host,
-    ['ip', '-batch', '-'],
-    'link add name eth0 type veth peer name outer\nlink set dev outer up\naddr add 198.51.100.2/24 dev eth0\nlink set dev eth0 up\nlink set dev lo up\nroute add default via 198.51.100.1\n',
-  );
+  inside(host, ['ip', '-batch', '-'], uplink);
   const text = generate({ guests, rulesEach: 10, networks: Math.ceil(guests / 1000) })
     .replace('name: bench', `name: ${name}`)
     .replace('groups:\n', '  from: { network: net0, kind: namespace }\n  to: { network: net0, kind: namespace }\ngroups:\n');

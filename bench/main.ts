@@ -8,12 +8,10 @@ import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/table.ts';
-import { insideSandbox, runInSandbox } from '../src/kernel/sandbox.ts';
 import { type Measured, measure, median } from './command.ts';
 import { generate } from './generate.ts';
+import { onStage, root, uplink, weft } from './stage.ts';
 
-const root = join(import.meta.dirname, '..');
-const weft = join(root, 'weft');
 const { values } = parseArgs({
   options: { runs: { type: 'string', default: '5' }, small: { type: 'boolean', default: false }, only: { type: 'string' } },
 });
@@ -28,16 +26,9 @@ interface Row {
 }
 const rows: Row[] = [];
 
-if (!insideSandbox()) {
-  execFileSync(weft, ['version', '--json'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  process.exitCode = await runInSandbox([process.execPath, ...process.argv.slice(1)]);
-} else {
-  await everything();
-}
+await onStage([], everything);
 
 async function everything(): Promise<void> {
-  const uplink =
-    'link add name eth0 type veth peer name outer\nlink set dev outer up\naddr add 198.51.100.2/24 dev eth0\nlink set dev eth0 up\nlink set dev lo up\nroute add default via 198.51.100.1\n';
   execFileSync('ip', ['-batch', '-'], { input: uplink, stdio: ['pipe', 'inherit', 'inherit'] });
   mkdirSync('/run/bench');
   process.chdir('/run/bench');

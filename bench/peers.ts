@@ -5,30 +5,20 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/table.ts';
-import { insideSandbox, runInSandbox } from '../src/kernel/sandbox.ts';
 import { measure, median } from './command.ts';
 import { generate } from './generate.ts';
+import { onStage, uplink, weft } from './stage.ts';
 
-const root = join(import.meta.dirname, '..');
-const weft = join(root, 'weft');
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' }, guests: { type: 'string', default: '1000' } } });
 const rounds = Number(values.rounds);
 const guests = Number(values.guests);
 
-if (insideSandbox()) await everything();
-else {
-  execFileSync(join(root, 'scripts/setup'), ['packages', 'scripts/packages', 'scripts/packages-bench'], { cwd: root, stdio: 'inherit' });
-  execFileSync(weft, ['--version'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  process.exitCode = await runInSandbox([process.execPath, ...process.argv.slice(1)]);
-}
+await onStage(['scripts/packages', 'scripts/packages-bench'], everything);
 
 async function everything(): Promise<void> {
-  const uplink =
-    'link add name eth0 type veth peer name outer\nlink set dev outer up\naddr add 198.51.100.2/24 dev eth0\nlink set dev eth0 up\nroute add default via 198.51.100.1\n';
   execFileSync('ip', ['-batch', '-'], { input: uplink, stdio: ['pipe', 'inherit', 'inherit'] });
   mkdirSync('/run/bench');
   writeFileSync('/run/bench/weft.yaml', generate({ guests, rulesEach: 10, networks: Math.ceil(guests / 1000) }));

@@ -3,7 +3,7 @@
  * connection tracking, and on forwarded frames only, before br_netfilter hands them to the policy. What is not a guest's port is left alone.
  */
 import type { NftExpr, NftTable } from '../hoststate/nft.ts';
-import { sortedBy, type LocalNic } from './local-nics.ts';
+import type { LocalNic } from './local-nics.ts';
 import {
   accept,
   anyOf,
@@ -130,11 +130,5 @@ export function bridgeTable(nics: readonly LocalNic[]): NftTable | undefined {
     ...(has6 ? [rule(is(concat(oifname, payload('ip6', 'daddr')), '@port_ip6'), accept)] : []),
     rule(drop),
   ]);
-  return {
-    family: 'bridge',
-    name: 'weft',
-    sets: sortedBy(parts.sets, (set) => set.name),
-    maps: parts.maps,
-    chains: sortedBy(parts.chains, (chain) => chain.name),
-  };
+  return parts.table('bridge');
 }

@@ -7,7 +7,7 @@ import { parseIp } from '../net/ip.ts';
 import { NEXT_HOP_6 } from '../fabric/addressing.ts';
 import type { Network } from '../fabric/model.ts';
 import { hasLink } from './links.ts';
-import { sortedBy, type LocalNic } from './local-nics.ts';
+import type { LocalNic } from './local-nics.ts';
 import { accept, anyOf, concat, drop, goTo, iifname, is, isNot, jump, payload, raw, rule, TableParts, vmap } from './nft-words.ts';
 
 /** Offset and length, in bits after the UDP header's start, of `chaddr` in a DHCP message (RFC 2131): 8 bytes of UDP, 28 of DHCP. */
@@ -55,13 +55,7 @@ export function guardTable(
       devices: [nic.port],
     });
   }
-  return {
-    family: 'netdev',
-    name: 'weft',
-    sets: sortedBy(parts.sets, (set) => set.name),
-    maps: parts.maps,
-    chains: sortedBy(parts.chains, (chain) => chain.name),
-  };
+  return parts.table('netdev');
 }
 
 /** Behind everything that could make a frame, bridges included (NF_NETDEV_EGRESS, Linux 5.16). */

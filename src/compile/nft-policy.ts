@@ -3,7 +3,6 @@
  * what differs between guests is elements of hash sets and verdict maps, and chains shared by content (kernel.md: the cost per packet stays flat).
  */
 import type { NftTable } from '../hoststate/nft.ts';
-import { sortedBy } from './local-nics.ts';
 import { forwardChains, inputChains, outputChains } from './nft-chains.ts';
 import { policyLookups } from './nft-lookups.ts';
 import { askedSet, natChains } from './nft-nat.ts';
@@ -26,13 +25,7 @@ export function policyTable(policy: HostPolicy): NftTable | undefined {
   inputChains(policy, parts, lookups);
   outputChains(policy, parts, lookups, published);
   natChains(policy, parts, published);
-  return {
-    family: 'inet',
-    name: 'weft',
-    sets: sortedBy(parts.sets, (set) => set.name),
-    maps: sortedBy(parts.maps, (map) => map.name),
-    chains: sortedBy(parts.chains, (chain) => chain.name),
-  };
+  return parts.table('inet');
 }
 
 /** `ours`: all interfaces behind which guests are; `inner`: with the loopback; `filtered`: those with a policy; `isolated`; `from_host`: where the host may connect by default. */

@@ -1,7 +1,8 @@
 /** The nft words the compiler writes its rules with: small constructors over the types of `hoststate/nft.ts`, in the forms that read back equal. */
-import type { NftChain, NftExpr, NftMap, NftMapElement, NftRule, NftSet, NftStatement, NftVerdict } from '../hoststate/nft.ts';
+import type { NftChain, NftExpr, NftMap, NftMapElement, NftRule, NftSet, NftStatement, NftTable, NftVerdict } from '../hoststate/nft.ts';
 import { sortElements } from '../hoststate/nft-normal-expression.ts';
 import type { Family } from '../net/ip.ts';
+import { sortedBy } from './local-nics.ts';
 
 export const families: readonly Family[] = [4, 6];
 
@@ -56,6 +57,12 @@ export class TableParts {
   readonly sets: NftSet[] = [];
   readonly maps: NftMap[] = [];
   readonly chains: NftChain[] = [];
+
+  /** Weft's table of that family, its parts in the order in which nft lists them. */
+  table(family: NftTable['family']): NftTable {
+    const sorted = <T extends { readonly name: string }>(parts: readonly T[]): readonly T[] => sortedBy(parts, ({ name }) => name);
+    return { family, name: 'weft', sets: sorted(this.sets), maps: sorted(this.maps), chains: sorted(this.chains) };
+  }
 
   /** Adds a set with its elements in canonical order and without duplicates; false, and nothing added, when there are none. */
   set(name: string, types: readonly string[], elements: readonly NftExpr[], interval = false): boolean {
