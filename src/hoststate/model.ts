@@ -241,7 +241,12 @@ export interface HostFacts {
   /** Interfaces, not Weft's, that accept router advertisements now (accept_ra 1 and not forwarding), and would stop when v6 forwarding comes on. */
   readonly acceptRa: readonly string[];
   /** Networks and addresses the host already has, not Weft's: for the collision check at plan time. */
-  readonly routes: readonly { readonly prefix: string; readonly link: string }[];
+  readonly routes: readonly {
+    readonly prefix: string;
+    readonly link: string;
+    /** An address of the host itself there. */
+    readonly local?: true;
+  }[];
   /** Sockets of this host's programs on ports that the file publishes; absent when it publishes none. */
   readonly listening?: readonly Listener[];
   readonly features: KernelFeatures;

@@ -20,6 +20,8 @@ export interface SeenRoute {
   readonly link?: string;
   readonly via?: string;
   readonly metric?: number;
+  /** Preferred source of the host's own packets, where it says one. */
+  readonly source?: string;
   /** `kernel`, `dhcp`, `static`, or a number as text. */
   readonly protocol: string;
   /** `main`, `local`, or a number as text. */
@@ -64,7 +66,8 @@ export function readRoutes(json: unknown): SeenRoute[] {
       typeof route['metric'] === 'number' && !(prefix.includes(':') && route['metric'] === 1024) ? { metric: route['metric'] } : {};
     const hops = records(route['nexthops']);
     if (hops.length === 0) hops.push(route);
-    return hops.map((hop) => ({ ...common, ...metric, ...named('link', hop['dev']), ...named('via', gateway(hop)) }));
+    const source = named('source', route['prefsrc']);
+    return hops.map((hop) => ({ ...common, ...metric, ...named('link', hop['dev']), ...named('via', gateway(hop)), ...source }));
   });
 }
 

@@ -10,6 +10,8 @@ export interface CaptureDocument {
   readonly host: string;
   /** `nft -j list ruleset` */
   readonly nftables?: unknown;
+  /** `nft -s -t list ruleset`: what the JSON of nft does not tell (devices of netdev chains before 1.0.7, matches of iptables). Sets are left out. */
+  readonly listing?: string;
   /** `ip -j -d link` */
   readonly links?: unknown;
   /** `ip -j addr` */
@@ -24,6 +26,8 @@ export interface CaptureDocument {
   readonly neighbors?: unknown;
   /** `bridge -j -d link` */
   readonly bridge?: unknown;
+  /** `bridge -j fdb show`: behind which port of a bridge a MAC is. */
+  readonly fdb?: unknown;
   /** Key with slashes to value: everything under net/ipv4 and net/ipv6, and the bridges' netfilter switches. */
   readonly sysctls?: Readonly<Record<string, string>>;
   /** `wg show all dump` without private and preshared keys. */
@@ -34,7 +38,7 @@ export interface CaptureDocument {
 
 type Part = Exclude<keyof CaptureDocument, 'version' | 'host' | 'missing'>;
 
-const programs: Readonly<Record<Exclude<Part, 'sysctls' | 'wireguard'>, readonly string[]>> = {
+const programs: Readonly<Record<Exclude<Part, 'listing' | 'sysctls' | 'wireguard'>, readonly string[]>> = {
   nftables: ['nft', '-j', 'list', 'ruleset'],
   links: ['ip', '-j', '-d', 'link'],
   addresses: ['ip', '-j', 'addr'],
@@ -44,6 +48,7 @@ const programs: Readonly<Record<Exclude<Part, 'sysctls' | 'wireguard'>, readonly
   rules6: ['ip', '-j', '-6', 'rule'],
   neighbors: ['ip', '-j', 'neigh'],
   bridge: ['bridge', '-j', '-d', 'link'],
+  fdb: ['bridge', '-j', 'fdb', 'show'],
 };
 
 /** Reads all parts side by side. A part whose program is missing or fails is named in `missing`; never throws for one. */
@@ -61,6 +66,7 @@ export async function capture(kernel: Kernel, host: string): Promise<CaptureDocu
     ...Object.entries(programs).map(
       async ([name, [program, ...args]]) => [name, await part(asPart(name), () => runPart(kernel, program ?? '', args))] as const,
     ),
+    part('listing', () => kernel.run('nft', ['-s', '-t', 'list', 'ruleset'])).then((value) => ['listing', value] as const),
     part('sysctls', () => captureSysctls(kernel)).then((value) => ['sysctls', value] as const),
     part('wireguard', () => captureWireguard(kernel)).then((value) => ['wireguard', value] as const),
   ]);

@@ -130,13 +130,13 @@ function defaultRouteLink(routes: readonly SeenRoute[]): string | undefined {
 }
 
 /** Networks and addresses a subnet could collide with: no default routes, no loopback, link-local, multicast or broadcast, nothing of Weft's. */
-function foreignRoutes(routes: readonly SeenRoute[], own: ReadonlySet<string>): { prefix: string; link: string }[] {
-  const found = new Map<string, { prefix: string; link: string }>();
+function foreignRoutes(routes: readonly SeenRoute[], own: ReadonlySet<string>): HostFacts['routes'] {
+  const found = new Map<string, HostFacts['routes'][number]>();
   for (const { prefix, link, type, protocol } of routes) {
     if (link === undefined || link === 'lo' || own.has(link) || protocol === String(WEFT_PROTOCOL)) continue;
     if (type !== 'unicast' && type !== 'local') continue;
     if (prefix.endsWith('/0') || /^(fe80:|ff|127\.|169\.254\.|22[4-9]\.|23\d\.)/.test(prefix)) continue;
-    found.set(`${prefix} ${link}`, { prefix, link });
+    found.set(`${prefix} ${link}`, { prefix, link, ...(type === 'local' ? { local: true } : {}) });
   }
   return [...found.values()].sort((a, b) => (`${a.prefix} ${a.link}` < `${b.prefix} ${b.link}` ? -1 : 1));
 }

@@ -6,6 +6,7 @@
 import { mkdirSync, existsSync, writeFileSync } from 'node:fs';
 import { formatIp, parseIp, parsePrefix, prefixContains } from '../net/ip.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import { freeAddress } from '../net/free-address.ts';
 
 export interface BedHost {
   /** Also the name under /run/netns, after the bed's prefix. */
@@ -131,19 +132,6 @@ export async function setBridgeNfCall(kernel: Kernel, value: 0 | 1): Promise<voi
     '-c',
     keys.map((key) => `[ ! -e /proc/sys/net/bridge/${key} ] || echo ${value} > /proc/sys/net/bridge/${key}`).join('\n'),
   ]);
-}
-
-/** First address of the subnet that is not in `taken` and, for IPv4, not the network's own. */
-export function freeAddress(subnet: string, taken: readonly string[]): string {
-  const prefix = parsePrefix(subnet);
-  if (!prefix) throw new Error(`${subnet} is not a subnet.`);
-  const words = [...prefix.words];
-  const last = words.length - 1;
-  for (let offset = 1; offset < 65536; offset++) {
-    const candidate = formatIp({ family: prefix.family, words: words.with(last, (words[last] ?? 0) + offset) });
-    if (!taken.includes(candidate)) return candidate;
-  }
-  throw new Error(`${subnet} has no free address.`);
 }
 
 /**

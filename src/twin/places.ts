@@ -7,7 +7,7 @@ import type { Fabric, Guest, Nic, Party } from '../fabric/model.ts';
 import { resolveFlow } from '../fabric/resolve.ts';
 import type { Family } from '../net/ip.ts';
 import { parseIp, parsePrefix, prefixContains } from '../net/ip.ts';
-import { firstHost } from './lans.ts';
+import { firstHost } from '../fabric/outer-lans.ts';
 import type { TwinPlan } from './twin-fabric.ts';
 
 /** One address of a party, and the namespace it lives in. */

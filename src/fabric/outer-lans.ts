@@ -1,26 +1,26 @@
-/** The outer networks that bridged networks of the twin are on: their subnets with a host, a router and neighbours in them that are no guest. */
-import type { Fabric, Network } from '../fabric/model.ts';
+/** The outer networks that bridged networks are on, where nobody has looked: their subnets with a host, a router and neighbours in them that are no guest. */
+import { freeAddress } from '../net/free-address.ts';
 import { formatIp, parsePrefix, prefixWithin } from '../net/ip.ts';
-import { freeAddress } from './bed.ts';
+import type { Fabric, Network } from './model.ts';
 
-export interface TwinLan {
+export interface OuterLan {
   readonly network: string;
   readonly interface: string;
   /** The host's own there, with prefix length, one a family. */
   readonly host: readonly string[];
-  /** Of the router and of the neighbours, who are played by the outer world. */
+  /** Of the router and of the neighbours. */
   readonly routers: readonly string[];
   readonly neighbours: readonly string[];
 }
 
 /** `declared`: the host's addresses in the file. */
-export function lansOf(fabric: Fabric, host: string, declared: readonly string[]): readonly TwinLan[] {
+export function outerLans(fabric: Fabric, host: string, declared: readonly string[]): readonly OuterLan[] {
   return fabric.networks.flatMap((network) =>
     network.host === host && network.interface !== undefined ? [lanOf(fabric, network, network.interface, declared)] : [],
   );
 }
 
-function lanOf(fabric: Fabric, network: Network, name: string, declared: readonly string[]): TwinLan {
+function lanOf(fabric: Fabric, network: Network, name: string, declared: readonly string[]): OuterLan {
   const guests = fabric.guests.flatMap(({ nics }) => nics.flatMap((nic) => [nic.v4, nic.v6].flatMap((address) => address ?? [])));
   const sides = [network.v4, network.v6].flatMap((side) => {
     const prefix = side && parsePrefix(side.subnet);
