@@ -197,7 +197,7 @@ const harmlessStatements: ReadonlySet<string> = new Set([
   'secmark',
 ]);
 
-function unknownStatement(
+export function unknownStatement(
   raw: unknown,
 ): 'goes on' | 'maybe stops' | 'anything' | { verdicts: NftVerdict[]; none: boolean; uncertain: boolean } {
   if (!isRecord(raw)) return 'anything';

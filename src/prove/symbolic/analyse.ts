@@ -1,0 +1,145 @@
+/** What a host does to all flows of a family at once: the walk's packets as flows, certain and possible. */
+import type { Family } from '../../net/ip.ts';
+import type { KernelModel } from '../kernel-model.ts';
+import type { DecidedBy, SentPacket } from '../packet-model.ts';
+import type { Machinery } from './chain.ts';
+import { having, valuesOf, withinSpans } from './env.ts';
+import type { Env } from './env.ts';
+import type { Constants, Exit, FlowSet, Reachability, Tri } from './flow-space.ts';
+import { joinSpans } from './layout.ts';
+import { Matcher } from './matching.ts';
+import { ipText } from './numbers.ts';
+import { Routing } from './routing.ts';
+import { asFlows, Space } from './space.ts';
+import { Topology } from './topology.ts';
+import { Translator } from './translate.ts';
+import { Universe } from './universe.ts';
+import { HostWalk } from './walk.ts';
+import type { Arrival } from './walk.ts';
+
+/** Throws `TooManyNodes` when the model is beyond what fits. */
+export function analyse(model: KernelModel, family: Family, constants: Constants): Reachability {
+  return new Analysis(model, family, constants);
+}
+
+class Analysis implements Reachability {
+  readonly space: Space;
+  readonly delivered: Tri;
+  readonly answered: Tri;
+  readonly exits: readonly Exit[];
+  private readonly universe: Universe;
+  private readonly walk: HostWalk;
+  private readonly arrivals: readonly Arrival[];
+  private readonly raw: number;
+  private readonly unknownGroup: number;
+  private enteredSets: Tri | undefined;
+
+  constructor(model: KernelModel, family: Family, constants: Constants) {
+    const universe = new Universe(model, family, constants);
+    const routing = new Routing(universe, model);
+    const machinery: Machinery = { universe, routing, matcher: new Matcher(universe), translator: new Translator(universe, model) };
+    this.universe = universe;
+    this.space = new Space(universe);
+    this.walk = new HostWalk(machinery, model);
+    const owned = [...new Topology(universe, model).owned].map((index) => ({ from: index, to: index }));
+    const ownedSpans = joinSpans(owned);
+    const { bdd, fields } = universe;
+    // An address that some station has is rightfully nowhere else.
+    this.arrivals = this.walk
+      .firstPackets()
+      .map((arrival) =>
+        arrival.at.kind === 'outside'
+          ? { ...arrival, set: bdd.minus(arrival.set, withinSpans(bdd, fields, arrival.env.destination, ownedSpans) ?? 0) }
+          : arrival,
+      )
+      .filter(({ set }) => set !== 0);
+    const delivered = this.arrivals.map(({ env, set }) => this.asFlow(env, set));
+    const answered = this.walk.replies(this.arrivals).map(({ arrival, back }) => {
+      const home = bdd.union(back.map((reply) => bdd.and(reply.set, this.walk.isOrigin(reply))));
+      return this.asFlow(arrival.env, bdd.and(arrival.set, home));
+    });
+    this.raw = bdd.union([...delivered, ...answered]);
+    // From here on no new question is asked.
+    this.unknownGroup = bdd.group(universe.unknowns.map((_, i) => universe.behind + i));
+    this.delivered = this.tri(bdd.union(delivered));
+    this.answered = this.tri(bdd.union(answered));
+    this.exits = this.waysOut();
+  }
+
+  get entered(): Tri {
+    const { bdd } = this.universe;
+    this.enteredSets ??= ((): Tri => {
+      const set = bdd.union(this.walk.entering().map((state) => state.set));
+      const group = bdd.group(this.universe.unknowns.map((_, i) => this.universe.behind + i));
+      return { must: asFlows(bdd.forall(group, set)), may: asFlows(bdd.exists(group, set)) };
+    })();
+    return this.enteredSets;
+  }
+
+  unknowns(set: FlowSet): readonly DecidedBy[] {
+    const { bdd, behind, unknowns } = this.universe;
+    return [...bdd.support(bdd.and(this.raw, set), behind)].sort((a, b) => a - b).flatMap((level) => unknowns[level - behind] ?? []);
+  }
+
+  sentAs(set: FlowSet): SentPacket | undefined {
+    const { bdd } = this.universe;
+    for (const { env, set: sent } of this.arrivals) {
+      const flows = bdd.and(this.asFlow(env, sent), set);
+      if (flows === 0) continue;
+      const before = this.beforeTranslation(env, flows);
+      const possible = bdd.exists(this.unknownGroup, bdd.and(sent, before));
+      const picked = this.space.pick(asFlows(possible));
+      if (picked) return picked;
+    }
+    return this.space.pick(set);
+  }
+
+  private tri(set: number): Tri {
+    const { bdd } = this.universe;
+    return {
+      must: this.space.and(asFlows(bdd.forall(this.unknownGroup, set))),
+      may: this.space.and(asFlows(bdd.exists(this.unknownGroup, set))),
+    };
+  }
+
+  /** Sent packets as flows: with the destination that they have in the end, and whatever MAC. */
+  private asFlow(env: Env, set: number): number {
+    const { bdd, fields } = this.universe;
+    let flows = this.space.without('mac', set);
+    if (env.destination.kind !== 'field') {
+      flows = this.space.without('destination', flows);
+      if (env.destination.kind === 'const') flows = bdd.and(flows, fields.destination.is(env.destination.value));
+    }
+    if (env.dport.kind !== 'field') {
+      flows = this.space.without('dport', flows);
+      if (env.dport.kind === 'const') flows = bdd.and(flows, fields.dport.is(env.dport.value));
+    }
+    return flows;
+  }
+
+  private beforeTranslation(env: Env, flows: number): number {
+    const { bdd } = this.universe;
+    let sent = flows;
+    if (env.destination.kind !== 'field') sent = this.space.without('destination', sent);
+    if (env.dport.kind !== 'field') sent = this.space.without('dport', sent);
+    return bdd.and(sent, this.universe.valid);
+  }
+
+  private waysOut(): readonly Exit[] {
+    const { bdd, fields, family, addresses } = this.universe;
+    const ways = new Map<string, { interface: string; seenAs?: string; sets: number[] }>();
+    for (const { env, set, at } of this.arrivals) {
+      if (at.kind !== 'outside') continue;
+      const seenAs = env.source.kind === 'const' ? ipText(family, addresses.first(env.source.value)) : undefined;
+      for (const name of valuesOf(at.port) ?? []) {
+        const here = bdd.and(set, having(bdd, fields, at.port, name));
+        if (here === 0) continue;
+        const key = `${name} ${seenAs ?? ''}`;
+        const way = ways.get(key) ?? { interface: name, ...(seenAs === undefined ? {} : { seenAs }), sets: [] };
+        ways.set(key, way);
+        way.sets.push(this.asFlow(env, here));
+      }
+    }
+    return [...ways.values()].map(({ sets, ...way }) => ({ ...way, flows: this.tri(bdd.union(sets)) }));
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * What a base chain does to sets of packets: who comes out of it alive, in which situation (marks and translations are the packet's own). A verdict map's hit ends the
+ * rule; `accept` ends one base chain only; a drop is final. What is not modelled becomes a variable: the packet is then on both sides of it.
+ */
+import type { NftChain, NftExpr, NftRule, NftStatement, NftTable, NftVerdict } from '../../hoststate/nft.ts';
+import { isVerdict } from '../../hoststate/nft.ts';
+import { ruleText, unknownStatement } from '../walk.ts';
+import type { DecidedBy } from '../packet-model.ts';
+import type { State } from './env.ts';
+import { merge } from './env.ts';
+import type { Matcher } from './matching.ts';
+import type { Translator } from './translate.ts';
+import type { Routing } from './routing.ts';
+import type { Universe } from './universe.ts';
+
+export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting' | 'ingress' | 'egress';
+
+export interface Machinery {
+  readonly universe: Universe;
+  readonly routing: Routing;
+  readonly matcher: Matcher;
+  readonly translator: Translator;
+}
+
+/** Those that a base chain lets pass. */
+export function passBaseChain(machinery: Machinery, table: NftTable, chain: NftChain, states: readonly State[]): readonly State[] {
+  const base = chain.base;
+  if (!base || states.length === 0) return states;
+  const walk = new ChainWalk(machinery, table, base.type === 'nat', base.hook);
+  const { accepted, ended } = walk.chain(chain, states);
+  return merge(machinery.universe.bdd, base.policy === 'drop' ? accepted : [...accepted, ...ended]);
+}
+
+interface Through {
+  readonly accepted: State[];
+  /** At the chain's end, or by `return`. */
+  readonly ended: State[];
+}
+
+class ChainWalk {
+  private readonly machinery: Machinery;
+  private readonly table: NftTable;
+  private readonly chains: ReadonlyMap<string, NftChain>;
+  private readonly translates: boolean;
+  private readonly hook: Hook;
+
+  constructor(machinery: Machinery, table: NftTable, translates: boolean, hook: Hook) {
+    this.machinery = machinery;
+    this.table = table;
+    this.chains = chainsOf(table);
+    this.translates = translates;
+    this.hook = hook;
+  }
+
+  chain(chain: NftChain, states: readonly State[]): Through {
+    const through: Through = { accepted: [], ended: [] };
+    let current = states;
+    for (const [index, rule] of chain.rules.entries()) {
+      if (current.length === 0) break;
+      current = this.rule(chain, rule, index, current, through);
+    }
+    through.ended.push(...current);
+    return { accepted: through.accepted, ended: [...merge(this.machinery.universe.bdd, through.ended)] };
+  }
+
+  /** Returns those that go on to the next rule. */
+  private rule(chain: NftChain, rule: NftRule, index: number, states: readonly State[], through: Through): readonly State[] {
+    const { bdd } = this.machinery.universe;
+    const next: State[] = [];
+    let current = states;
+    const last = rule.statements.findLastIndex(matters);
+    for (const [at, statement] of rule.statements.entries()) {
+      // Only counts, logs and limits follow.
+      if (at > last) break;
+      const after: State[] = [];
+      for (const state of current) {
+        const question = (what: string): number =>
+          this.machinery.universe.unknown(
+            `${this.table.family} ${this.table.name} ${chain.name} ${index} ${at} ${what} ${state.env.reply}`,
+            this.place(chain, rule),
+          );
+        this.statement(statement, state, { after, next, through, question });
+      }
+      current = after;
+      if (current.length === 0) break;
+    }
+    next.push(...current);
+    return merge(bdd, next);
+  }
+
+  private place(chain: NftChain, rule: NftRule): DecidedBy {
+    return { family: this.table.family, table: this.table.name, chain: chain.name, rule: ruleText(rule) };
+  }
+
+  private statement(statement: NftStatement, state: State, ways: Ways): void {
+    const { universe, routing, matcher, translator } = this.machinery;
+    const { bdd } = universe;
+    const { env, set } = state;
+    const asking = { universe, routing, table: this.table.family, env };
+    const only = (part: number, to: State[]): void => {
+      if (part !== 0) to.push({ env, set: part });
+    };
+    if ('match' in statement) {
+      const matched = matcher.match(statement.match, this.table, asking) ?? ways.question('match');
+      only(bdd.and(set, matched), ways.after);
+      only(bdd.minus(set, matched), ways.next);
+    } else if ('vmap' in statement) {
+      const found = matcher.lookup(statement.vmap.key, statement.vmap.data, this.table, asking);
+      if (!found) return this.anything(state, ways);
+      let rest = set;
+      for (const { value, set: hit } of found) {
+        const here = bdd.and(rest, hit);
+        if (here === 0) continue;
+        rest = bdd.minus(rest, here);
+        if (isVerdict(value)) this.verdict(value, { env, set: here }, ways);
+      }
+      only(rest, ways.next);
+    } else if (isVerdictStatement(statement)) this.verdict(statement, state, ways);
+    else if ('reject' in statement) return;
+    else if ('counter' in statement || 'log' in statement) ways.after.push(state);
+    else if ('limit' in statement) {
+      const within = ways.question('limit');
+      only(bdd.and(set, within), ways.after);
+      only(bdd.minus(set, within), ways.next);
+    } else if ('mangle' in statement) ways.after.push({ env: marked(env, statement.mangle.key, statement.mangle.value), set });
+    else if ('notrack' in statement) ways.after.push({ env: env.tracking === 'none' ? { ...env, tracking: 'untracked' } : env, set });
+    else if ('unknown' in statement) this.unknown(statement.unknown, state, ways);
+    else if (this.translates && env.tracking === 'new') {
+      const { translated, untouched } = translator.translate(statement, state, this.hook, this.table, matcher, asking);
+      ways.through.accepted.push(...translated);
+      ways.next.push(...untouched);
+    } else ways.through.accepted.push(state);
+  }
+
+  private verdict(verdict: NftVerdict, state: State, ways: Ways): void {
+    if ('accept' in verdict) ways.through.accepted.push(state);
+    else if ('drop' in verdict) return;
+    else if ('return' in verdict) ways.through.ended.push(state);
+    else if ('continue' in verdict) ways.next.push(state);
+    else {
+      const inner = this.chains.get('jump' in verdict ? verdict.jump.target : verdict.goto.target);
+      if (!inner) return this.anything(state, ways);
+      const { accepted, ended } = this.chain(inner, [state]);
+      ways.through.accepted.push(...accepted);
+      // After a jump the next rule follows; after a goto the chain that was left is left for good.
+      ('jump' in verdict ? ways.next : ways.through.ended).push(...ended);
+    }
+  }
+
+  private unknown(raw: unknown, state: State, ways: Ways): void {
+    const { bdd } = this.machinery.universe;
+    const { env, set } = state;
+    const step = unknownStatement(raw);
+    if (step === 'goes on') ways.after.push(state);
+    else if (step === 'anything') this.anything(state, ways);
+    else if (step === 'maybe stops') {
+      const matched = ways.question('match');
+      ways.after.push({ env, set: bdd.and(set, matched) });
+      ways.next.push({ env, set: bdd.minus(set, matched) });
+    } else for (const verdict of step.verdicts) this.verdict(verdict, state, ways);
+  }
+
+  /** Dropped, accepted, or on to the next rule. */
+  private anything({ env, set }: State, ways: Ways): void {
+    const { bdd } = this.machinery.universe;
+    const lives = bdd.and(set, ways.question('lives'));
+    const accepted = ways.question('accepted');
+    ways.through.accepted.push({ env, set: bdd.and(lives, accepted) });
+    ways.next.push({ env, set: bdd.minus(lives, accepted) });
+  }
+}
+
+interface Ways {
+  /** On to the next statement. */
+  readonly after: State[];
+  /** On to the next rule. */
+  readonly next: State[];
+  readonly through: Through;
+  readonly question: (what: string) => number;
+}
+
+const chainMaps = new WeakMap<NftTable, ReadonlyMap<string, NftChain>>();
+
+function chainsOf(table: NftTable): ReadonlyMap<string, NftChain> {
+  const known = chainMaps.get(table) ?? new Map(table.chains.map((chain) => [chain.name, chain]));
+  chainMaps.set(table, known);
+  return known;
+}
+
+function isVerdictStatement(statement: NftStatement): statement is NftVerdict {
+  return ['accept', 'drop', 'return', 'continue', 'jump', 'goto'].some((word) => word in statement);
+}
+
+/** It may change what becomes of the packet. */
+function matters(statement: NftStatement): boolean {
+  return !('match' in statement || 'counter' in statement || 'log' in statement || 'limit' in statement);
+}
+
+/** `meta mark set 1`, `ct mark set meta mark`; other fields (MSS, priorities) decide nothing that is modelled. */
+function marked(env: State['env'], key: NftExpr, value: NftExpr): State['env'] {
+  if (typeof key !== 'object') return env;
+  const to = 'meta' in key && key.meta.key === 'mark' ? 'mark' : 'ct' in key && key.ct.key === 'mark' ? 'ctMark' : undefined;
+  return to === undefined ? env : { ...env, [to]: markOf(value, env) };
+}
+
+function markOf(value: NftExpr, env: State['env']): number | undefined {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'object') return undefined;
+  if ('meta' in value && value.meta.key === 'mark') return env.mark;
+  if ('ct' in value && value.ct.key === 'mark') return env.ctMark;
+  const [left, right, combine] =
+    '&' in value
+      ? [value['&'][0], value['&'][1], (a: number, b: number): number => (a & b) >>> 0]
+      : '|' in value && value['|'].length === 2
+        ? [value['|'][0], value['|'][1], (a: number, b: number): number => (a | b) >>> 0]
+        : [undefined, undefined, undefined];
+  if (left === undefined || right === undefined || combine === undefined) return undefined;
+  const a = markOf(left, env);
+  const b = markOf(right, env);
+  return a === undefined || b === undefined ? undefined : combine(a, b);
+}

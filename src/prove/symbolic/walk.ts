@@ -1,0 +1,444 @@
+/**
+ * All packets at once through one host, in the kernel's order: the wire, the bridge, prerouting, routing, input or forward, postrouting, the wire; and back as replies.
+ * Every packet that lives is in exactly the states it can be in; dropped ones are in none.
+ */
+import type { KernelModel } from '../kernel-model.ts';
+import type { Machinery } from './chain.ts';
+import { absent, constant, having, inParts, itself, merge, told, valuesOf, where, withinSpans } from './env.ts';
+import type { Env, Slot, State } from './env.ts';
+import { Hooks } from './hooks.ts';
+import { joinSpans, spansOf } from './layout.ts';
+import { questionOf } from './routing.ts';
+import type { Routed } from './routing.ts';
+import { Topology } from './topology.ts';
+import { OTHER_MAC } from './universe.ts';
+
+export interface Arrival extends State {
+  readonly at:
+    | { readonly kind: 'host' }
+    /** The port (or interface) that the packet left by, and the MAC of who is behind it. */
+    | { readonly kind: 'station' | 'outside'; readonly port: Slot<string>; readonly mac: Slot<string> };
+  /** A bridge forwarded it: host and policy routing have not seen it. */
+  readonly across: boolean;
+  /** The interface of IP that it left by; where a reply comes in. */
+  readonly link: Slot<string>;
+}
+
+export class HostWalk {
+  private readonly machinery: Machinery;
+  private readonly hooks: Hooks;
+  private readonly topology: Topology;
+  private readonly model: KernelModel;
+  private readonly portSlot: Slot<string>;
+  private readonly linkSlot: Slot<string>;
+  private readonly localSources: number;
+
+  constructor(machinery: Machinery, model: KernelModel) {
+    const { universe } = machinery;
+    this.machinery = machinery;
+    this.model = model;
+    this.hooks = new Hooks(machinery, model);
+    this.topology = new Topology(universe, model);
+    const names = universe.origins.map((name) => (name === '' ? undefined : name));
+    this.portSlot = told('origin', names);
+    this.linkSlot = told(
+      'origin',
+      names.map((name) => (name === undefined ? undefined : (this.topology.bridgeOf(name) ?? name))),
+    );
+    const { fields, bdd } = universe;
+    const kinds = machinery.routing.kindOf(itself('source'));
+    this.localSources = where(bdd, fields, kinds, (kind) => kind === 'local') ?? 0;
+  }
+
+  /** First packets of all origins, to where they end. */
+  firstPackets(): readonly Arrival[] {
+    const { universe } = this.machinery;
+    const host = universe.fields.origin.is(0);
+    const wire: Env = { ...this.start(), mac: told('origin', this.topology.honestMacs(universe.origins)), iif: this.portSlot };
+    const fromWire = this.arrive([{ env: wire, set: universe.bdd.minus(universe.valid, host) }]);
+    const own = universe.bdd.and(universe.bdd.and(universe.valid, host), this.localSources);
+    return [...fromWire, ...this.send([{ env: { ...this.start(), mac: absent, iif: absent }, set: own }])];
+  }
+
+  /** What gets past everything in front of routing, whatever MAC it says: by the wire only. */
+  entering(): readonly State[] {
+    const { universe } = this.machinery;
+    const wire: Env = { ...this.start(), mac: told('mac', universe.macs), iif: this.portSlot };
+    const set = universe.bdd.minus(universe.valid, universe.fields.origin.is(0));
+    const [up, across] = this.ingress([{ env: wire, set }], this.portSlot);
+    return [...this.hooks.ip('prerouting', this.raise(up, this.linkSlot)), ...across];
+  }
+
+  /** The replies to what has arrived; sets are still of the packets that began it. */
+  replies(arrivals: readonly Arrival[]): readonly { readonly arrival: Arrival; readonly back: readonly Arrival[] }[] {
+    return arrivals.map((arrival) => {
+      const env = replyEnv(arrival);
+      if (arrival.at.kind === 'host') return { arrival, back: this.send([{ env: { ...env, mac: absent, iif: absent }, set: arrival.set }]) };
+      return { arrival, back: this.arriveReply(arrival, arrival.at.port, { ...env, mac: arrival.at.mac, iif: arrival.at.port }) };
+    });
+  }
+
+  /** Where the packet's reply has arrived is where it began. */
+  isOrigin(reply: Arrival): number {
+    const { bdd, fields, origins, originNumber } = this.machinery.universe;
+    if (reply.at.kind === 'host') return fields.origin.is(0);
+    const { port } = reply.at;
+    if (port.kind === 'field' && port.value !== 'itself') {
+      const field = fields[port.field];
+      const pairs = port.value.flatMap((name, i) => {
+        const origin = name === undefined ? undefined : originNumber.get(name);
+        return origin === undefined ? [] : [{ origin, set: bdd.and(fields.origin.is(origin), field.is(i)) }];
+      });
+      pairs.sort((a, b) => a.origin - b.origin);
+      return bdd.union(pairs.map(({ set }) => set));
+    }
+    const names = [...(valuesOf(port) ?? origins)].filter((name) => originNumber.has(name));
+    return bdd.union(
+      names.map((name) => bdd.and(fields.origin.is(originNumber.get(name) ?? 0), having(bdd, fields, port, name))),
+    );
+  }
+
+  private start(): Omit<Env, 'mac' | 'iif'> {
+    const tuple = { source: itself('source'), destination: itself('destination'), sport: itself('sport'), dport: itself('dport') };
+    return {
+      ...tuple,
+      original: tuple,
+      oif: absent,
+      protocol: itself('protocol'),
+      mark: 0,
+      ctMark: 0,
+      tracking: 'none',
+      tracked: false,
+      reply: false,
+      dnat: false,
+      snat: false,
+    };
+  }
+
+  /** Frames at the interface in `iif`: up to the host, and across bridges. */
+  private arrive(states: readonly State[]): readonly Arrival[] {
+    const [up, across] = this.ingress(states, this.portSlot);
+    return [...this.receive(this.raise(up, this.linkSlot)), ...this.across(across, this.portSlot, this.linkSlot)];
+  }
+
+  private arriveReply(arrival: Arrival, port: Slot<string>, env: Env): readonly Arrival[] {
+    const entered = this.hooks.device('ingress', [{ env, set: arrival.set }], ({ iif }) => iif);
+    // Who answers sends to whom it has heard from: the host, or a neighbour.
+    if (arrival.across) return this.across(this.hooks.bridged('prerouting', entered), port, arrival.link);
+    return this.receive(this.raise(this.bridgeIn(entered, port), arrival.link));
+  }
+
+  /** Past the device's own chains and the bridge's first hook: those for the host, those for others on the same layer 2. */
+  private ingress(states: readonly State[], port: Slot<string>): readonly [up: readonly State[], across: readonly State[]] {
+    const { bdd, fields } = this.machinery.universe;
+    const entered = this.hooks.device('ingress', states, ({ iif }) => iif);
+    const shared = where(bdd, fields, port, (name) => {
+      const bridge = this.topology.bridgeOf(name);
+      return bridge !== undefined && this.topology.outerPorts(bridge).length > 0;
+    });
+    const onBridge = where(bdd, fields, port, (name) => this.topology.bridgeOf(name) !== undefined) ?? 0;
+    const [bridged, plain] = split(bdd, entered, onBridge);
+    const after = this.hooks.bridged('prerouting', bridged);
+    // A sender may choose: the host as its router, or its neighbour.
+    return [[...plain, ...this.hooks.bridged('input', after)], split(bdd, after, shared ?? 0)[0]];
+  }
+
+  private bridgeIn(states: readonly State[], port: Slot<string>): readonly State[] {
+    const { bdd, fields } = this.machinery.universe;
+    const onBridge = where(bdd, fields, port, (name) => this.topology.bridgeOf(name) !== undefined) ?? 0;
+    const [bridged, plain] = split(bdd, states, onBridge);
+    return [...plain, ...this.hooks.bridged('input', this.hooks.bridged('prerouting', bridged))];
+  }
+
+  /** From here on the interface is the bridge, not its port. */
+  private raise(states: readonly State[], link: Slot<string>): readonly State[] {
+    return states.map(({ env, set }) => ({ env: { ...env, iif: link }, set }));
+  }
+
+  private receive(states: readonly State[]): readonly Arrival[] {
+    return this.route(this.hooks.ip('prerouting', states));
+  }
+
+  private route(states: readonly State[]): readonly Arrival[] {
+    const { bdd } = this.machinery.universe;
+    const local: State[] = [];
+    const onward: State[] = [];
+    for (const state of states) {
+      const believable = bdd.and(state.set, this.believable(state));
+      if (believable === 0) continue;
+      const routed = this.machinery.routing.lookup(questionOf(state.env), believable);
+      for (const { type, set } of routed)
+        if (type === 'local' || type === 'broadcast' || type === 'anycast' || type === 'multicast') local.push({ env: state.env, set });
+      const ways = byLink(bdd, routed);
+      if (ways.size === 0) continue;
+      const set = bdd.and(bdd.union([...ways.values()]), this.forwards(state.env));
+      if (set !== 0) onward.push({ env: { ...state.env, oif: inParts(ways) }, set });
+    }
+    return [
+      ...this.hooks.ip('input', local).map((state) => this.atHost(state)),
+      ...this.leave(this.hooks.ip('postrouting', this.hooks.ip('forward', onward))),
+    ];
+  }
+
+  private atHost(state: State): Arrival {
+    return { ...state, at: { kind: 'host' }, across: false, link: absent };
+  }
+
+  /** Sources that the kernel believes: none of its own from outside, none that is no host's, and with rp_filter none whose way back leads elsewhere (fib_frontend.c). */
+  private believable(state: State): number {
+    const { universe, routing } = this.machinery;
+    const { bdd, fields, family } = universe;
+    const { env } = state;
+    const spans = (family === 4 ? ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/4', '255.255.255.255'] : ['ff00::/8', '::1']).flatMap(
+      (text) => universe.addressSpan(text) ?? [],
+    );
+    const never = withinSpans(bdd, fields, env.source, joinSpans(spans)) ?? 0;
+    if (family === 6) return bdd.not(never);
+    // 0.0.0.0 asks for an address by DHCP (ip_mkroute_input: only to the limited broadcast address).
+    const unspecified = withinSpans(bdd, fields, env.source, [universe.addressSpan('0.0.0.0') ?? { from: 0, to: 0 }]) ?? 0;
+    const everybody = withinSpans(bdd, fields, env.destination, [universe.addressSpan('255.255.255.255') ?? { from: 0, to: 0 }]) ?? 0;
+    const asking = bdd.and(unspecified, everybody);
+    const own = where(bdd, fields, routing.kindOf(env.source), (kind) => kind === 'local' || kind === 'broadcast') ?? 0;
+    const fromLoopback = having(bdd, fields, env.iif, 'lo');
+    const loopback = withinSpans(bdd, fields, env.destination, [universe.addressSpan('127.0.0.0/8') ?? { from: 0, to: 0 }]) ?? 0;
+    const refused = bdd.minus(bdd.union([never, own, loopback]), bdd.or(asking, fromLoopback));
+    return bdd.minus(bdd.not(refused), bdd.minus(this.filteredByPath(state), bdd.or(asking, fromLoopback)));
+  }
+
+  /** rp_filter: the greater of `all` and the interface's. */
+  private filteredByPath({ env, set }: State): number {
+    const { universe, routing } = this.machinery;
+    const { bdd, fields } = universe;
+    const names = [...(valuesOf(env.iif) ?? [])];
+    const mode = (name: string): number => Math.max(Number(this.setting('ipv4', 'all', 'rp_filter') ?? 0), Number(this.setting('ipv4', name, 'rp_filter') ?? 0));
+    const strict = new Set(names.filter((name) => mode(name) === 1));
+    const loose = new Set(names.filter((name) => mode(name) === 2));
+    if (strict.size + loose.size === 0) return 0;
+    const looked = routing.lookup({ ...questionOf(env), destination: env.source, source: env.destination }, set);
+    const back = looked.filter(({ type }) => type === 'unicast');
+    const anyway = bdd.union(back.map((one) => one.set));
+    const same = bdd.union(
+      [...byLink(bdd, back)].flatMap(([link, way]) => (strict.has(link) ? [bdd.and(way, having(bdd, fields, env.iif, link))] : [])),
+    );
+    const isStrict = where(bdd, fields, env.iif, (name) => strict.has(name)) ?? 0;
+    const isLoose = where(bdd, fields, env.iif, (name) => loose.has(name)) ?? 0;
+    return bdd.or(bdd.minus(isStrict, same), bdd.minus(isLoose, anyway));
+  }
+
+  private setting(protocol: 'ipv4' | 'ipv6', name: string, leaf: string): string | undefined {
+    return this.model.sysctls[`net/${protocol}/conf/${name}/${leaf}`];
+  }
+
+  /** Packets that the host passes on at all (ip_forward.c, ip6_output.c: ip6_forward()). */
+  private forwards(env: Env): number {
+    const { bdd, fields, family } = this.machinery.universe;
+    if (family === 4) {
+      const all = this.setting('ipv4', 'all', 'forwarding') ?? this.model.sysctls['net/ipv4/ip_forward'] ?? '0';
+      return where(bdd, fields, env.iif, (name) => (this.setting('ipv4', name, 'forwarding') ?? all) === '1') ?? 0;
+    }
+    if (this.setting('ipv6', 'all', 'forwarding') === '1') return 1;
+    const forced = this.setting('ipv6', 'all', 'force_forwarding') === '1';
+    return where(bdd, fields, env.iif, (name) => forced || this.setting('ipv6', name, 'force_forwarding') === '1') ?? 0;
+  }
+
+  /** The host's own packets. */
+  private send(states: readonly State[]): readonly Arrival[] {
+    const after = this.hooks.ip('output', this.ways(states));
+    // What was translated or marked on its way is routed again (ip_route_me_harder()).
+    const again = this.ways(after.map(({ env, set }) => ({ env: { ...env, oif: absent }, set })));
+    const { bdd, fields } = this.machinery.universe;
+    const out = this.hooks.ip('postrouting', again);
+    const toItself = (env: Env): number => having(bdd, fields, env.oif, 'lo');
+    const looped = out.map(({ env, set }) => ({ env: { ...env, iif: constant('lo'), oif: absent }, set: bdd.and(set, toItself(env)) }));
+    const gone = out.map(({ env, set }) => ({ env, set: bdd.minus(set, toItself(env)) }));
+    const back = this.hooks.ip('prerouting', merge(bdd, looped), true);
+    return [...this.hooks.ip('input', back, true).map((state) => this.atHost(state)), ...this.leave(merge(bdd, gone))];
+  }
+
+  /** The way out of the host's own packets; to its own addresses that is the loopback interface. */
+  private ways(states: readonly State[]): readonly State[] {
+    const { bdd } = this.machinery.universe;
+    return states.flatMap(({ env, set }) => {
+      const routed = this.machinery.routing.lookup(questionOf(env), set);
+      const toItself = routed.filter(({ type }) => type === 'local').map((one): Routed => ({ ...one, type: 'unicast', link: 'lo' }));
+      const ways = byLink(bdd, [...routed.filter(({ type }) => type !== 'local'), ...toItself], true);
+      return ways.size === 0 ? [] : [{ env: { ...env, oif: inParts(ways) }, set: bdd.union([...ways.values()]) }];
+    });
+  }
+
+  /** Out of the interface in `oif`: to the station that has the address there, or to the outer network. */
+  private leave(states: readonly State[]): readonly Arrival[] {
+    const { bdd, fields } = this.machinery.universe;
+    const arrivals: Arrival[] = [];
+    const outward = this.hooks.device('egress', states, ({ oif }) => oif);
+    for (const { env, set } of outward) {
+      const plain: { station: number[]; outside: number[] } = { station: [], outside: [] };
+      for (const name of valuesOf(env.oif) ?? []) {
+        const here = bdd.and(set, having(bdd, fields, env.oif, name));
+        if (here === 0) continue;
+        if (this.topology.isBridge(name)) {
+          const sent = this.hooks.bridged('postrouting', this.hooks.bridged('output', [{ env, set: here }]));
+          for (const state of sent) arrivals.push(...this.ontoBridge(name, state, undefined, constant(name), false));
+          continue;
+        }
+        const owned = this.at(name, env);
+        plain.station.push(bdd.and(here, owned));
+        plain.outside.push(bdd.minus(here, owned));
+      }
+      const link = env.oif;
+      const stations = bdd.union(plain.station);
+      if (stations !== 0)
+        arrivals.push({ env, set: stations, at: { kind: 'station', port: link, mac: this.macsAt(link) }, across: false, link });
+      const outside = bdd.union(plain.outside);
+      if (outside !== 0) arrivals.push({ env, set: outside, at: { kind: 'outside', port: link, mac: constant(OTHER_MAC) }, across: false, link });
+    }
+    return arrivals;
+  }
+
+  /** Packets whose destination is a station's at that interface. */
+  private at(name: string, env: Env): number {
+    const { bdd, fields } = this.machinery.universe;
+    const stations = this.topology.stationsAt(name);
+    if (!stations) return 0;
+    const indices = [...stations.ports.keys()].filter((i) => stations.ports[i] !== undefined);
+    return withinSpans(bdd, fields, env.destination, joinSpans(spansOf(indices))) ?? 0;
+  }
+
+  private macsAt(port: Slot<string>): Slot<string> {
+    const { origins } = this.machinery.universe;
+    const macs = this.topology.honestMacs(origins);
+    const known = new Map(origins.map((name, i) => [name, macs[i] ?? OTHER_MAC]));
+    const macOf = (name: string): string => known.get(name) ?? OTHER_MAC;
+    if (port.kind === 'const') return constant(macOf(port.value));
+    if (port.kind === 'field' && port.value !== 'itself')
+      return told(
+        port.field,
+        port.value.map((name) => (name === undefined ? undefined : macOf(name))),
+      );
+    if (port.kind !== 'parts') return constant(OTHER_MAC);
+    const parts = new Map<string, number>();
+    for (const [name, set] of port.parts) parts.set(macOf(name), this.machinery.universe.bdd.or(parts.get(macOf(name)) ?? 0, set));
+    return inParts(parts);
+  }
+
+  /** Frames that a bridge forwards from port to port. */
+  private across(states: readonly State[], port: Slot<string>, link: Slot<string>): readonly Arrival[] {
+    const { bdd, fields, family } = this.machinery.universe;
+    const arrivals: Arrival[] = [];
+    const bridges = new Set([...(valuesOf(port) ?? [])].flatMap((name) => this.topology.bridgeOf(name) ?? []));
+    for (const bridge of bridges) {
+      const here = having(bdd, fields, link, bridge);
+      const seen = this.topology.interfaces.get(bridge)?.nfCall?.[family === 4 ? 'v4' : 'v6'] === true;
+      const [on] = split(bdd, states, here);
+      const raised = this.raise(on, constant(bridge));
+      const [translated, entered] = partition(seen ? this.hooks.ip('prerouting', raised) : raised, ({ env }) => env.dnat && !env.reply);
+      // Translated there, it goes where it is routed to.
+      if (translated.length > 0) arrivals.push(...this.route(translated));
+      for (const { env, set } of entered) {
+        for (const one of this.ontoBridge(bridge, { env, set }, port, constant(bridge), true)) {
+          if (one.at.kind === 'host') continue;
+          const out = one.at.port;
+          const forwarded = this.hooks.bridged('forward', [{ env: { ...one.env, iif: port, oif: out }, set: one.set }]);
+          const both = forwarded.map((state) => ({ env: { ...state.env, iif: constant(bridge), oif: constant(bridge) }, set: state.set }));
+          const passed = seen ? this.hooks.ip('postrouting', this.hooks.ip('forward', both)) : both;
+          const last = this.hooks.bridged(
+            'postrouting',
+            passed.map((state) => ({ env: { ...state.env, iif: port, oif: out }, set: state.set })),
+          );
+          arrivals.push(...last.map((state): Arrival => ({ ...one, ...state })));
+        }
+      }
+    }
+    return arrivals;
+  }
+
+  /** To which of a bridge's ports; `from`: the port it came in by, undefined for the host's own. */
+  private ontoBridge(bridge: string, { env, set }: State, from: Slot<string> | undefined, link: Slot<string>, across: boolean): readonly Arrival[] {
+    const { bdd, fields } = this.machinery.universe;
+    const stations = this.topology.stationsAt(bridge);
+    const owned = bdd.and(set, this.at(bridge, env));
+    const arrivals: Arrival[] = [];
+    if (stations && owned !== 0) {
+      const { destination } = env;
+      const [port, mac] = this.portAndMac(stations, destination);
+      const kept = from === undefined ? owned : bdd.minus(owned, this.mayNot(from, port));
+      arrivals.push({ env, set: kept, at: { kind: 'station', port, mac }, across, link });
+    }
+    const [outer] = this.topology.outerPorts(bridge);
+    const others = bdd.minus(set, this.at(bridge, env));
+    if (outer !== undefined && others !== 0) {
+      const back = from === undefined ? 0 : (where(bdd, fields, from, (name) => name === outer || this.topology.isolated(name)) ?? 0);
+      const kept = bdd.minus(others, this.topology.isolated(outer) ? back : from === undefined ? 0 : (having(bdd, fields, from, outer)));
+      arrivals.push({ env, set: kept, at: { kind: 'outside', port: constant(outer), mac: constant(OTHER_MAC) }, across, link });
+    }
+    return this.egress(arrivals.filter((one) => one.set !== 0));
+  }
+
+  private portAndMac(
+    stations: { readonly ports: readonly (string | undefined)[]; readonly macs: readonly (string | undefined)[] },
+    destination: Slot<number>,
+  ): readonly [Slot<string>, Slot<string>] {
+    if (destination.kind === 'const') return [constant(stations.ports[destination.value] ?? ''), constant(stations.macs[destination.value] ?? OTHER_MAC)];
+    if (destination.kind === 'field' && destination.value === 'itself')
+      return [told(destination.field, stations.ports), told(destination.field, stations.macs)];
+    return [constant(''), constant(OTHER_MAC)];
+  }
+
+  /** Not back out of the port it came in by, and not from one isolated port to another. */
+  private mayNot(from: Slot<string>, to: Slot<string>): number {
+    const { bdd, fields } = this.machinery.universe;
+    const isolated = (slot: Slot<string>): number => where(bdd, fields, slot, (name) => this.topology.isolated(name)) ?? 0;
+    const both = bdd.and(isolated(from), isolated(to));
+    const names = [...(valuesOf(to) ?? [])].filter((name) => name !== '' && this.topology.bridgeOf(name) !== undefined);
+    const same = names.map((name) => bdd.and(having(bdd, fields, from, name), having(bdd, fields, to, name)));
+    return bdd.or(both, bdd.union(same));
+  }
+
+  private egress(arrivals: readonly Arrival[]): readonly Arrival[] {
+    return arrivals.flatMap((arrival) => {
+      if (arrival.at.kind === 'host') return [arrival];
+      const { port } = arrival.at;
+      return this.hooks.device('egress', [arrival], () => port).map((state): Arrival => ({ ...arrival, ...state }));
+    });
+  }
+}
+
+function replyEnv({ env }: Arrival): Omit<Env, 'mac' | 'iif'> {
+  const { source, destination, sport, dport } = env;
+  return {
+    ...env,
+    source: destination,
+    destination: source,
+    sport: dport,
+    dport: sport,
+    oif: absent,
+    mark: 0,
+    tracking: 'none',
+    reply: true,
+  };
+}
+
+function byLink(bdd: Machinery['universe']['bdd'], routed: readonly Routed[], broadcasts = false): Map<string, number> {
+  const ways = new Map<string, number>();
+  for (const { type, link, set } of routed) {
+    if (link === undefined || !(type === 'unicast' || (broadcasts && (type === 'broadcast' || type === 'multicast' || type === 'anycast')))) continue;
+    ways.set(link, bdd.or(ways.get(link) ?? 0, set));
+  }
+  return ways;
+}
+
+function split(bdd: Machinery['universe']['bdd'], states: readonly State[], part: number): readonly [inside: State[], outside: State[]] {
+  const inside: State[] = [];
+  const outside: State[] = [];
+  for (const { env, set } of states) {
+    const here = bdd.and(set, part);
+    if (here !== 0) inside.push({ env, set: here });
+    const rest = bdd.minus(set, here);
+    if (rest !== 0) outside.push({ env, set: rest });
+  }
+  return [inside, outside];
+}
+
+function partition<T>(list: readonly T[], test: (one: T) => boolean): readonly [yes: T[], no: T[]] {
+  return [list.filter(test), list.filter((one) => !test(one))];
+}
