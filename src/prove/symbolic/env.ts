@@ -163,7 +163,9 @@ export function having<T>(bdd: Bdd, fields: Layout, slot: Slot<T>, value: T): nu
     case 'parts':
       return slot.parts.get(value) ?? 0;
     case 'field':
-      return slot.value === 'itself' ? (where(bdd, fields, slot, (one) => one === value) ?? 0) : fields[slot.field].within(placesOf(slot.value, value));
+      return slot.value === 'itself'
+        ? (where(bdd, fields, slot, (one) => one === value) ?? 0)
+        : fields[slot.field].within(placesOf(slot.value, value));
     default:
       return where(bdd, fields, slot, (one) => one === value) ?? 0;
   }

@@ -88,7 +88,8 @@ export class Hooks {
     }
     const destination = hook === 'prerouting' || hook === 'output';
     if (destination && !again) work.push({ at: CONNTRACK - 0.5, run: (now) => now.map(track) });
-    if (hook !== 'forward' && !again) work.push({ at: destination ? NAT_DST : NAT_SRC, run: (now) => this.translate(now, nat, destination) });
+    if (hook !== 'forward' && !again)
+      work.push({ at: destination ? NAT_DST : NAT_SRC, run: (now) => this.translate(now, nat, destination) });
     work.sort((a, b) => a.at - b.at);
     let through = states;
     for (const { run } of work) {
@@ -149,7 +150,9 @@ function groupDevices(chains: readonly BaseChain[]): readonly DeviceGroup[] {
   const groups = new Map<string, { devices: Set<string>; chains: readonly BaseChain[] }>();
   for (const [device, own] of byDevice) {
     own.sort((a, b) => a.priority - b.priority);
-    const key = own.map(({ table, chain, priority }) => JSON.stringify([table.family, table.name, priority, chain.base?.policy, chain.rules])).join();
+    const key = own
+      .map(({ table, chain, priority }) => JSON.stringify([table.family, table.name, priority, chain.base?.policy, chain.rules]))
+      .join();
     const group = groups.get(key);
     if (group) group.devices.add(device);
     else groups.set(key, { devices: new Set([device]), chains: own });

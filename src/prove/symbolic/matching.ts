@@ -42,7 +42,8 @@ export class Matcher {
     const term = termOf(left, asking);
     if (!term) return undefined;
     if (term.present === 0) return 0;
-    const equal = op === 'in' ? overlaps(term, right) : op === '==' || op === '!=' ? this.equals(term, right, table) : this.compares(term, op, right);
+    const equal =
+      op === 'in' ? overlaps(term, right) : op === '==' || op === '!=' ? this.equals(term, right, table) : this.compares(term, op, right);
     if (equal === undefined) return undefined;
     return op === '!=' ? bdd.minus(term.present, equal) : bdd.and(term.present, equal);
   }
@@ -118,7 +119,9 @@ export class Matcher {
     };
     const { bdd, fields, ports, protocols } = this.universe;
     if (term.domain === 'number')
-      return where(bdd, fields, term.slot, (value) => (op === '<' ? value < right : op === '>' ? value > right : op === '<=' ? value <= right : value >= right));
+      return where(bdd, fields, term.slot, (value) =>
+        op === '<' ? value < right : op === '>' ? value > right : op === '<=' ? value <= right : value >= right,
+      );
     if (term.domain !== 'port' && term.domain !== 'protocol') return undefined;
     const table = term.domain === 'port' ? ports : protocols;
     const span = limits(term.domain === 'port' ? 65535 : 255);
@@ -219,7 +222,8 @@ export class Matcher {
         const words = flagWords(element);
         if (!words) return undefined;
         // A bit that may be set or not makes equality unknown, unless another bit decides.
-        const known = term.flags.every((flag) => words.includes(flag)) && words.every((word) => term.flags.includes(word) || term.free.includes(word));
+        const known =
+          term.flags.every((flag) => words.includes(flag)) && words.every((word) => term.flags.includes(word) || term.free.includes(word));
         return !known ? 0 : term.free.length > 0 ? undefined : 1;
       }
       case 'concat':
@@ -232,9 +236,7 @@ export class Matcher {
     if (isMissing(element)) return where(bdd, fields, slot, (value) => value === 'missing');
     // A hardware address as the number of a raw field.
     const text =
-      domain === 'mac' && typeof element === 'number'
-        ? (element.toString(16).padStart(12, '0').match(/../g)?.join(':') ?? '')
-        : element;
+      domain === 'mac' && typeof element === 'number' ? (element.toString(16).padStart(12, '0').match(/../g)?.join(':') ?? '') : element;
     if (typeof text !== 'string') return undefined;
     if (domain !== 'word' && text.endsWith('*')) return where(bdd, fields, slot, (value) => value.startsWith(text.slice(0, -1)));
     if (text === 'exists') return where(bdd, fields, slot, (value) => value === REACHED);
@@ -247,13 +249,15 @@ export class Matcher {
   private spanOf(domain: 'address' | 'port' | 'protocol', element: NftExpr): Span | 'none' | undefined {
     const { family, addresses, ports, protocols } = this.universe;
     if (domain === 'address') {
-      if (typeof element === 'string') return addressRange(element) === undefined ? undefined : (this.universe.addressSpan(element) ?? 'none');
+      if (typeof element === 'string')
+        return addressRange(element) === undefined ? undefined : (this.universe.addressSpan(element) ?? 'none');
       const range = addressRange(element);
       if (!range) return undefined;
       return range.from.family === family ? addresses.span(ipNumber(range.from), ipNumber(range.to)) : 'none';
     }
     const number = (value: NftExpr): bigint | undefined => {
-      const found = typeof value === 'number' ? value : domain === 'protocol' && typeof value === 'string' ? protocolNumber(value) : undefined;
+      const found =
+        typeof value === 'number' ? value : domain === 'protocol' && typeof value === 'string' ? protocolNumber(value) : undefined;
       return found === undefined ? undefined : BigInt(found);
     };
     const [from, to] = typeof element === 'object' && 'range' in element ? element.range.map(number) : [number(element), number(element)];
@@ -263,7 +267,11 @@ export class Matcher {
 }
 
 function verdictKey(verdict: NftVerdict): string {
-  return 'jump' in verdict ? `jump ${verdict.jump.target}` : 'goto' in verdict ? `goto ${verdict.goto.target}` : (Object.keys(verdict)[0] ?? '');
+  return 'jump' in verdict
+    ? `jump ${verdict.jump.target}`
+    : 'goto' in verdict
+      ? `goto ${verdict.goto.target}`
+      : (Object.keys(verdict)[0] ?? '');
 }
 
 /** `missing` is `false` in nft's JSON. */

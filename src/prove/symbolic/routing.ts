@@ -95,7 +95,8 @@ export class Routing {
 
   private matches(rule: ModelRule, { source, destination, iif, mark }: Question): number {
     const { bdd, fields } = this.universe;
-    const ask = (): number => this.universe.unknown(`ip rule ${rule.preference}`, { what: `the routing rule of preference ${rule.preference}` });
+    const ask = (): number =>
+      this.universe.unknown(`ip rule ${rule.preference}`, { what: `the routing rule of preference ${rule.preference}` });
     let set = rule.unknown === undefined ? 1 : ask();
     for (const [slot, prefix] of [
       [source, rule.from],
@@ -225,3 +226,14 @@ export class Routing {
 }
 
 export const questionOf = (env: Env): Question => ({ destination: env.destination, source: env.source, iif: env.iif, mark: env.mark });
+
+/** The sets that leave by each interface; `broadcasts`: also what is for everybody there. */
+export function byLink(bdd: Universe['bdd'], routed: readonly Routed[], broadcasts = false): Map<string, number> {
+  const ways = new Map<string, number>();
+  for (const { type, link, set } of routed) {
+    if (link === undefined || !(type === 'unicast' || (broadcasts && (type === 'broadcast' || type === 'multicast' || type === 'anycast'))))
+      continue;
+    ways.set(link, bdd.or(ways.get(link) ?? 0, set));
+  }
+  return ways;
+}

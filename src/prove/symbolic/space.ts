@@ -65,7 +65,13 @@ export class Space implements FlowSpace {
   }
 
   protocol(numbers: Iterable<number>): FlowSet {
-    return this.within('protocol', this.numbers(this.universe.protocols, [...numbers].map((number) => ({ from: number, to: number }))));
+    return this.within(
+      'protocol',
+      this.numbers(
+        this.universe.protocols,
+        [...numbers].map((number) => ({ from: number, to: number })),
+      ),
+    );
   }
 
   sport(spans: Iterable<PortSpan>): FlowSet {
@@ -120,7 +126,7 @@ export class Space implements FlowSpace {
     const stranger = addresses.at(addressNumber(family, strangers[family]) ?? 0n);
     for (const field of [fields.source, fields.destination]) prefer(field.is(stranger));
     const bits = new Map<number, boolean>();
-    for (let node = chosen; !bdd.isTerminal(node); ) {
+    for (let node = chosen; !bdd.isTerminal(node);) {
       const up = bdd.low(node) === 0;
       bits.set(bdd.level(node), up);
       node = up ? bdd.high(node) : bdd.low(node);
@@ -136,8 +142,7 @@ export class Space implements FlowSpace {
       return known ?? Number(ports.first(index));
     };
     const protocolIndex = value('protocol');
-    const protocol =
-      readable.protocol.find((one) => protocols.at(BigInt(one)) === protocolIndex) ?? Number(protocols.first(protocolIndex));
+    const protocol = readable.protocol.find((one) => protocols.at(BigInt(one)) === protocolIndex) ?? Number(protocols.first(protocolIndex));
     const origin = this.universe.origins[value('origin')] ?? '';
     const mac = this.universe.macs[value('mac')];
     return {

@@ -37,7 +37,9 @@ export function termOf(expr: NftExpr, asking: Asking): Term | undefined {
   if ('meta' in expr) return metaTerm(expr.meta.key, asking);
   if ('payload' in expr) {
     const { payload } = expr;
-    return 'protocol' in payload ? fieldTerm(payload.protocol, payload.field, asking) : rawTerm(payload.base, payload.offset, payload.len, asking);
+    return 'protocol' in payload
+      ? fieldTerm(payload.protocol, payload.field, asking)
+      : rawTerm(payload.base, payload.offset, payload.len, asking);
   }
   if ('ct' in expr) return ctTerm(expr.ct, asking);
   if ('fib' in expr) return fibTerm(expr.fib.result, expr.fib.flags, asking);
@@ -45,7 +47,11 @@ export function termOf(expr: NftExpr, asking: Asking): Term | undefined {
   return undefined;
 }
 
-const always = (slot: Slot<string>, domain: 'interface' | 'mac' | 'word'): Term => ({ domain, slot, present: slot.kind === 'absent' ? 0 : 1 });
+const always = (slot: Slot<string>, domain: 'interface' | 'mac' | 'word'): Term => ({
+  domain,
+  slot,
+  present: slot.kind === 'absent' ? 0 : 1,
+});
 
 function metaTerm(key: string, { env, universe }: Asking): Term | undefined {
   switch (key) {
@@ -75,7 +81,8 @@ function fieldTerm(protocol: string, field: string, asking: Asking): Term | unde
     case 'ip':
     case 'ip6': {
       const present = (protocol === 'ip') === (universe.family === 4) ? 1 : 0;
-      if (field === 'saddr' || field === 'daddr') return { domain: 'address', slot: field === 'saddr' ? env.source : env.destination, present };
+      if (field === 'saddr' || field === 'daddr')
+        return { domain: 'address', slot: field === 'saddr' ? env.source : env.destination, present };
       if (field === 'protocol' || field === 'nexthdr') return { domain: 'protocol', slot: env.protocol, present };
       if (field === 'version') return { domain: 'number', slot: constant(universe.family), present };
       return present === 0 ? { domain: 'number', slot: absent, present } : undefined;
@@ -202,7 +209,9 @@ function masked(term: Term | undefined, mask: NftExpr): Term | undefined {
     return { ...term, slot: constant((term.slot.value & mask) >>> 0) };
   if (term.domain !== 'flags') return undefined;
   const words = flagWords(mask);
-  return words && { ...term, flags: term.flags.filter((flag) => words.includes(flag)), free: term.free.filter((flag) => words.includes(flag)) };
+  return (
+    words && { ...term, flags: term.flags.filter((flag) => words.includes(flag)), free: term.free.filter((flag) => words.includes(flag)) }
+  );
 }
 
 export function flagWords(expr: NftExpr): readonly string[] | undefined {

@@ -80,7 +80,10 @@ export class Translator {
     const toPort = port === undefined ? {} : { port: this.port(port) };
     if (hook === 'output') {
       const loopback = addressNumber(family, family === 4 ? '127.0.0.1' : '::1') ?? 0n;
-      return { translated: [set(state.env, 'destination', { address: constant(addresses.at(loopback)), ...toPort }, state.set)], untouched: [] };
+      return {
+        translated: [set(state.env, 'destination', { address: constant(addresses.at(loopback)), ...toPort }, state.set)],
+        untouched: [],
+      };
     }
     const names = valuesOf(state.env.iif);
     if (!names) return { translated: [set(state.env, 'destination', { address: notKnown, ...toPort }, state.set)], untouched: [] };
@@ -109,7 +112,10 @@ export class Translator {
     const toPort = port === undefined ? {} : { port: this.port(port) };
     if (addr !== undefined && typeof addr === 'object' && 'map' in addr) {
       const { key, data } = addr.map;
-      const found = typeof data === 'string' || (typeof data === 'object' && 'set' in data) ? matcher.lookup(key, mapData(data), table, asking) : undefined;
+      const found =
+        typeof data === 'string' || (typeof data === 'object' && 'set' in data)
+          ? matcher.lookup(key, mapData(data), table, asking)
+          : undefined;
       if (!found) return { translated: [set(state.env, side, { address: notKnown, ...toPort }, state.set)], untouched: [] };
       const translated: State[] = [];
       let rest = state.set;
@@ -143,7 +149,10 @@ export class Translator {
   private target(value: NftExpr): Target {
     if (typeof value === 'object' && 'concat' in value) {
       const [address, port] = value.concat;
-      return { address: address === undefined ? notKnown : this.address(address), ...(port === undefined ? {} : { port: this.port(port) }) };
+      return {
+        address: address === undefined ? notKnown : this.address(address),
+        ...(port === undefined ? {} : { port: this.port(port) }),
+      };
     }
     return { address: this.address(value) };
   }

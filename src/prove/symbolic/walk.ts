@@ -3,12 +3,13 @@
  * Every packet that lives is in exactly the states it can be in; dropped ones are in none.
  */
 import type { KernelModel } from '../kernel-model.ts';
+import { Admission } from './admission.ts';
 import type { Machinery } from './chain.ts';
 import { absent, constant, having, inParts, itself, merge, told, valuesOf, where, withinSpans } from './env.ts';
 import type { Env, Slot, State } from './env.ts';
 import { Hooks } from './hooks.ts';
 import { joinSpans, spansOf } from './layout.ts';
-import { questionOf } from './routing.ts';
+import { byLink, questionOf } from './routing.ts';
 import type { Routed } from './routing.ts';
 import { Topology } from './topology.ts';
 import { OTHER_MAC } from './universe.ts';
@@ -28,7 +29,7 @@ export class HostWalk {
   private readonly machinery: Machinery;
   private readonly hooks: Hooks;
   private readonly topology: Topology;
-  private readonly model: KernelModel;
+  private readonly admission: Admission;
   private readonly portSlot: Slot<string>;
   private readonly linkSlot: Slot<string>;
   private readonly localSources: number;
@@ -36,7 +37,7 @@ export class HostWalk {
   constructor(machinery: Machinery, model: KernelModel) {
     const { universe } = machinery;
     this.machinery = machinery;
-    this.model = model;
+    this.admission = new Admission(machinery, model);
     this.hooks = new Hooks(machinery, model);
     this.topology = new Topology(universe, model);
     const names = universe.origins.map((name) => (name === '' ? undefined : name));
@@ -73,7 +74,8 @@ export class HostWalk {
   replies(arrivals: readonly Arrival[]): readonly { readonly arrival: Arrival; readonly back: readonly Arrival[] }[] {
     return arrivals.map((arrival) => {
       const env = replyEnv(arrival);
-      if (arrival.at.kind === 'host') return { arrival, back: this.send([{ env: { ...env, mac: absent, iif: absent }, set: arrival.set }]) };
+      if (arrival.at.kind === 'host')
+        return { arrival, back: this.send([{ env: { ...env, mac: absent, iif: absent }, set: arrival.set }]) };
       return { arrival, back: this.arriveReply(arrival, arrival.at.port, { ...env, mac: arrival.at.mac, iif: arrival.at.port }) };
     });
   }
@@ -93,9 +95,7 @@ export class HostWalk {
       return bdd.union(pairs.map(({ set }) => set));
     }
     const names = [...(valuesOf(port) ?? origins)].filter((name) => originNumber.has(name));
-    return bdd.union(
-      names.map((name) => bdd.and(fields.origin.is(originNumber.get(name) ?? 0), having(bdd, fields, port, name))),
-    );
+    return bdd.union(names.map((name) => bdd.and(fields.origin.is(originNumber.get(name) ?? 0), having(bdd, fields, port, name))));
   }
 
   private start(): Omit<Env, 'mac' | 'iif'> {
@@ -164,14 +164,14 @@ export class HostWalk {
     const local: State[] = [];
     const onward: State[] = [];
     for (const state of states) {
-      const believable = bdd.and(state.set, this.believable(state));
+      const believable = bdd.and(state.set, this.admission.believable(state));
       if (believable === 0) continue;
       const routed = this.machinery.routing.lookup(questionOf(state.env), believable);
       for (const { type, set } of routed)
         if (type === 'local' || type === 'broadcast' || type === 'anycast' || type === 'multicast') local.push({ env: state.env, set });
       const ways = byLink(bdd, routed);
       if (ways.size === 0) continue;
-      const set = bdd.and(bdd.union([...ways.values()]), this.forwards(state.env));
+      const set = bdd.and(bdd.union([...ways.values()]), this.admission.forwards(state.env));
       if (set !== 0) onward.push({ env: { ...state.env, oif: inParts(ways) }, set });
     }
     return [
@@ -182,63 +182,6 @@ export class HostWalk {
 
   private atHost(state: State): Arrival {
     return { ...state, at: { kind: 'host' }, across: false, link: absent };
-  }
-
-  /** Sources that the kernel believes: none of its own from outside, none that is no host's, and with rp_filter none whose way back leads elsewhere (fib_frontend.c). */
-  private believable(state: State): number {
-    const { universe, routing } = this.machinery;
-    const { bdd, fields, family } = universe;
-    const { env } = state;
-    const spans = (family === 4 ? ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/4', '255.255.255.255'] : ['ff00::/8', '::1']).flatMap(
-      (text) => universe.addressSpan(text) ?? [],
-    );
-    const never = withinSpans(bdd, fields, env.source, joinSpans(spans)) ?? 0;
-    if (family === 6) return bdd.not(never);
-    // 0.0.0.0 asks for an address by DHCP (ip_mkroute_input: only to the limited broadcast address).
-    const unspecified = withinSpans(bdd, fields, env.source, [universe.addressSpan('0.0.0.0') ?? { from: 0, to: 0 }]) ?? 0;
-    const everybody = withinSpans(bdd, fields, env.destination, [universe.addressSpan('255.255.255.255') ?? { from: 0, to: 0 }]) ?? 0;
-    const asking = bdd.and(unspecified, everybody);
-    const own = where(bdd, fields, routing.kindOf(env.source), (kind) => kind === 'local' || kind === 'broadcast') ?? 0;
-    const fromLoopback = having(bdd, fields, env.iif, 'lo');
-    const loopback = withinSpans(bdd, fields, env.destination, [universe.addressSpan('127.0.0.0/8') ?? { from: 0, to: 0 }]) ?? 0;
-    const refused = bdd.minus(bdd.union([never, own, loopback]), bdd.or(asking, fromLoopback));
-    return bdd.minus(bdd.not(refused), bdd.minus(this.filteredByPath(state), bdd.or(asking, fromLoopback)));
-  }
-
-  /** rp_filter: the greater of `all` and the interface's. */
-  private filteredByPath({ env, set }: State): number {
-    const { universe, routing } = this.machinery;
-    const { bdd, fields } = universe;
-    const names = [...(valuesOf(env.iif) ?? [])];
-    const mode = (name: string): number => Math.max(Number(this.setting('ipv4', 'all', 'rp_filter') ?? 0), Number(this.setting('ipv4', name, 'rp_filter') ?? 0));
-    const strict = new Set(names.filter((name) => mode(name) === 1));
-    const loose = new Set(names.filter((name) => mode(name) === 2));
-    if (strict.size + loose.size === 0) return 0;
-    const looked = routing.lookup({ ...questionOf(env), destination: env.source, source: env.destination }, set);
-    const back = looked.filter(({ type }) => type === 'unicast');
-    const anyway = bdd.union(back.map((one) => one.set));
-    const same = bdd.union(
-      [...byLink(bdd, back)].flatMap(([link, way]) => (strict.has(link) ? [bdd.and(way, having(bdd, fields, env.iif, link))] : [])),
-    );
-    const isStrict = where(bdd, fields, env.iif, (name) => strict.has(name)) ?? 0;
-    const isLoose = where(bdd, fields, env.iif, (name) => loose.has(name)) ?? 0;
-    return bdd.or(bdd.minus(isStrict, same), bdd.minus(isLoose, anyway));
-  }
-
-  private setting(protocol: 'ipv4' | 'ipv6', name: string, leaf: string): string | undefined {
-    return this.model.sysctls[`net/${protocol}/conf/${name}/${leaf}`];
-  }
-
-  /** Packets that the host passes on at all (ip_forward.c, ip6_output.c: ip6_forward()). */
-  private forwards(env: Env): number {
-    const { bdd, fields, family } = this.machinery.universe;
-    if (family === 4) {
-      const all = this.setting('ipv4', 'all', 'forwarding') ?? this.model.sysctls['net/ipv4/ip_forward'] ?? '0';
-      return where(bdd, fields, env.iif, (name) => (this.setting('ipv4', name, 'forwarding') ?? all) === '1') ?? 0;
-    }
-    if (this.setting('ipv6', 'all', 'forwarding') === '1') return 1;
-    const forced = this.setting('ipv6', 'all', 'force_forwarding') === '1';
-    return where(bdd, fields, env.iif, (name) => forced || this.setting('ipv6', name, 'force_forwarding') === '1') ?? 0;
   }
 
   /** The host's own packets. */
@@ -257,9 +200,14 @@ export class HostWalk {
 
   /** The way out of the host's own packets; to its own addresses that is the loopback interface. */
   private ways(states: readonly State[]): readonly State[] {
-    const { bdd } = this.machinery.universe;
+    const { bdd, fields, family } = this.machinery.universe;
+    // An address of the loopback network leaves by no other interface (route.c: ip_route_output_key_hash_rcu()).
+    const loopback = this.machinery.universe.addressSpan(family === 4 ? '127.0.0.0/8' : '::1');
     return states.flatMap(({ env, set }) => {
-      const routed = this.machinery.routing.lookup(questionOf(env), set);
+      const inside = withinSpans(bdd, fields, env.source, loopback === undefined ? [] : [loopback]) ?? 0;
+      const routed = this.machinery.routing
+        .lookup(questionOf(env), set)
+        .map((one) => (one.type === 'local' ? one : { ...one, set: bdd.minus(one.set, inside) }));
       const toItself = routed.filter(({ type }) => type === 'local').map((one): Routed => ({ ...one, type: 'unicast', link: 'lo' }));
       const ways = byLink(bdd, [...routed.filter(({ type }) => type !== 'local'), ...toItself], true);
       return ways.size === 0 ? [] : [{ env: { ...env, oif: inParts(ways) }, set: bdd.union([...ways.values()]) }];
@@ -290,7 +238,8 @@ export class HostWalk {
       if (stations !== 0)
         arrivals.push({ env, set: stations, at: { kind: 'station', port: link, mac: this.macsAt(link) }, across: false, link });
       const outside = bdd.union(plain.outside);
-      if (outside !== 0) arrivals.push({ env, set: outside, at: { kind: 'outside', port: link, mac: constant(OTHER_MAC) }, across: false, link });
+      if (outside !== 0)
+        arrivals.push({ env, set: outside, at: { kind: 'outside', port: link, mac: constant(OTHER_MAC) }, across: false, link });
     }
     return arrivals;
   }
@@ -353,7 +302,13 @@ export class HostWalk {
   }
 
   /** To which of a bridge's ports; `from`: the port it came in by, undefined for the host's own. */
-  private ontoBridge(bridge: string, { env, set }: State, from: Slot<string> | undefined, link: Slot<string>, across: boolean): readonly Arrival[] {
+  private ontoBridge(
+    bridge: string,
+    { env, set }: State,
+    from: Slot<string> | undefined,
+    link: Slot<string>,
+    across: boolean,
+  ): readonly Arrival[] {
     const { bdd, fields } = this.machinery.universe;
     const stations = this.topology.stationsAt(bridge);
     const owned = bdd.and(set, this.at(bridge, env));
@@ -368,7 +323,7 @@ export class HostWalk {
     const others = bdd.minus(set, this.at(bridge, env));
     if (outer !== undefined && others !== 0) {
       const back = from === undefined ? 0 : (where(bdd, fields, from, (name) => name === outer || this.topology.isolated(name)) ?? 0);
-      const kept = bdd.minus(others, this.topology.isolated(outer) ? back : from === undefined ? 0 : (having(bdd, fields, from, outer)));
+      const kept = bdd.minus(others, this.topology.isolated(outer) ? back : from === undefined ? 0 : having(bdd, fields, from, outer));
       arrivals.push({ env, set: kept, at: { kind: 'outside', port: constant(outer), mac: constant(OTHER_MAC) }, across, link });
     }
     return this.egress(arrivals.filter((one) => one.set !== 0));
@@ -378,7 +333,8 @@ export class HostWalk {
     stations: { readonly ports: readonly (string | undefined)[]; readonly macs: readonly (string | undefined)[] },
     destination: Slot<number>,
   ): readonly [Slot<string>, Slot<string>] {
-    if (destination.kind === 'const') return [constant(stations.ports[destination.value] ?? ''), constant(stations.macs[destination.value] ?? OTHER_MAC)];
+    if (destination.kind === 'const')
+      return [constant(stations.ports[destination.value] ?? ''), constant(stations.macs[destination.value] ?? OTHER_MAC)];
     if (destination.kind === 'field' && destination.value === 'itself')
       return [told(destination.field, stations.ports), told(destination.field, stations.macs)];
     return [constant(''), constant(OTHER_MAC)];
@@ -416,15 +372,6 @@ function replyEnv({ env }: Arrival): Omit<Env, 'mac' | 'iif'> {
     tracking: 'none',
     reply: true,
   };
-}
-
-function byLink(bdd: Machinery['universe']['bdd'], routed: readonly Routed[], broadcasts = false): Map<string, number> {
-  const ways = new Map<string, number>();
-  for (const { type, link, set } of routed) {
-    if (link === undefined || !(type === 'unicast' || (broadcasts && (type === 'broadcast' || type === 'multicast' || type === 'anycast')))) continue;
-    ways.set(link, bdd.or(ways.get(link) ?? 0, set));
-  }
-  return ways;
 }
 
 function split(bdd: Machinery['universe']['bdd'], states: readonly State[], part: number): readonly [inside: State[], outside: State[]] {
