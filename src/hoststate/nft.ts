@@ -108,8 +108,8 @@ export type NftMapElement = readonly [NftExpr, NftVerdict | NftExpr];
 
 const VERDICTS: readonly string[] = ['accept', 'drop', 'return', 'continue', 'jump', 'goto'];
 
-/** Verdicts and expressions share no key. */
-export function isVerdict(value: NftVerdict | NftExpr): value is NftVerdict {
+/** Verdicts share no key with expressions and other statements. */
+export function isVerdict(value: NftVerdict | NftExpr | NftStatement): value is NftVerdict {
   return typeof value === 'object' && VERDICTS.some((word) => word in value);
 }
 

@@ -2,15 +2,34 @@
  * What other programs' nftables rules (Docker, ufw, firewalld, libvirt, …) would do to packets that Weft forwards. An accept in Weft's own chains
  * does not save a packet from a drop in a later foreign one, and guests are then dead without a word; so it is found out before.
  */
+import { isRecord, text } from '../hoststate/nft-json.ts';
 import type { NftChain, NftTable } from '../hoststate/nft.ts';
-import type { TestPacket } from './packet.ts';
-import { setsMarks, walkBaseChain } from './walk.ts';
+import { walkBaseChain } from './concrete/chain.ts';
+import type { Flight } from './concrete/flight.ts';
+import { UNKNOWN, protocolNumber, textValue, type Surroundings } from './concrete/value.ts';
+import { isRule, unique, type World } from './concrete/world.ts';
+import type { RulePlace } from './packet-model.ts';
 
-export { ruleText } from './walk.ts';
-import type { RulePlace } from './walk.ts';
+export { ruleText } from './rule-text.ts';
+export type { RulePlace } from './packet-model.ts';
 
-export type { TestPacket } from './packet.ts';
-export type { RulePlace } from './walk.ts';
+/** A packet where the host forwards it, or takes or sends it itself. */
+export interface TestPacket {
+  readonly iifname: string;
+  readonly oifname: string;
+  /** Canonical addresses of one family. */
+  readonly saddr: string;
+  readonly daddr: string;
+  /** `tcp`, `udp`, `sctp`, `icmp`, `ipv6-icmp`, …, or a number as text. */
+  readonly protocol: string;
+  /** Undefined: any; what asks for it is then not known. */
+  readonly sport?: number;
+  readonly dport?: number;
+  /** Default `new`: the first packet of a connection. */
+  readonly state?: 'new' | 'established' | 'related';
+  /** Default false: the connection was not translated by a DNAT. */
+  readonly dnat?: boolean;
+}
 
 export type ForeignVerdict =
   | { readonly kind: 'passes' }
@@ -49,22 +68,82 @@ export function foreignJudge(tables: readonly NftTable[], hooks: readonly Hook[]
       .sort((a, b) => priority(a.chain) - priority(b.chain)),
   );
   return (packet) => {
-    const v6 = packet.saddr.includes(':');
     const unknown: RulePlace[] = [];
     for (const { hook, table, chain } of chains) {
-      if (table.family === (v6 ? 'ip' : 'ip6')) continue;
-      // NF_IP_PRI_NAT_SRC is 100.
-      const translated = hook === 'postrouting' && priority(chain) >= 100;
-      // NF_IP_PRI_CONNTRACK is -200.
-      const untracked = hook === 'prerouting' && priority(chain) < -200;
-      const outcome = walkBaseChain(chain, { table, packet, hook, marked, translated, untracked });
+      const flight = flightAt(packet, hook, priority(chain), marked);
+      if (table.family === (flight.family === 6 ? 'ip' : 'ip6')) continue;
+      const [iif, oif] = [hook === 'output' ? '' : packet.iifname, hook === 'prerouting' || hook === 'input' ? '' : packet.oifname];
+      const world: World = { flight, trail: undefined, doubts: [] };
+      const { passed, dropped, lost } = walkBaseChain(chain, world, { table, hook, iif, oif, type: 'filter', surroundings }, new Set());
       // The last one is what makes it certain; those before it may have come first.
-      const drop = outcome.drops.at(-1);
-      if (!outcome.passes && drop) return { kind: 'dropped', ...drop };
-      if (outcome.drops.length > 0 || !outcome.passes) unknown.push(...(outcome.unknown.length > 0 ? outcome.unknown : outcome.drops));
+      const drop = dropped.at(-1)?.by;
+      if (passed.length + lost.length === 0 && drop) {
+        const { family, table: name, chain: at, rule } = drop;
+        return { kind: 'dropped', family, table: name, chain: at, rule };
+      }
+      if (dropped.length + lost.length > 0)
+        unknown.push(...doubtsOf([...dropped, ...lost].map((one) => one.world)), ...lost.map(({ by }) => by));
     }
-    return unknown.length > 0 ? { kind: 'unknown', rules: unknown } : { kind: 'passes' };
+    return unknown.length > 0 ? { kind: 'unknown', rules: unique(unknown) } : { kind: 'passes' };
   };
+}
+
+const doubtsOf = (worlds: readonly World[]): RulePlace[] =>
+  unique(worlds.flatMap(({ doubts }) => doubts.filter(isRule))).map(({ family, table, chain, rule }) => ({ family, table, chain, rule }));
+
+/** The packet as a chain sees it: what came before it in the kernel, and is not walked, is known as far as the hook and the priority tell. */
+function flightAt(packet: TestPacket, hook: Hook, at: number, marked: boolean): Flight {
+  // NF_IP_PRI_NAT_SRC is 100, NF_IP_PRI_CONNTRACK -200.
+  const translated = hook === 'postrouting' && at >= 100;
+  const tracked = hook !== 'prerouting' || at >= -200;
+  const mark = marked ? undefined : 0;
+  const [source, sport] = translated ? [undefined, undefined] : [packet.saddr, packet.sport];
+  const { daddr: destination, dport, state = 'new' } = packet;
+  const ends = { source, destination, sport, dport };
+  return {
+    ...ends,
+    family: packet.saddr.includes(':') ? 6 : 4,
+    protocol: protocolNumber(packet.protocol) ?? 255,
+    ether: undefined,
+    mark,
+    tracking: tracked ? 'tracked' : 'before',
+    direction: 'original',
+    connection: {
+      state,
+      // Other bits (confirmed, assured, snat) depend on what has gone before.
+      status: packet.dnat === true ? undefined : [],
+      mark,
+      original: ends,
+      reply: { source: destination, destination: packet.saddr, sport: dport, dport: sport },
+      decided: { destination: true, source: true },
+    },
+  };
+}
+
+/** A forwarded packet's destination is not local, and neither is its source; that there is a way back to its source is taken for granted. */
+const surroundings: Surroundings = {
+  fib: (result, flags) => {
+    if (!flags.includes('saddr') && !flags.includes('daddr')) return UNKNOWN;
+    if (result === 'type') return textValue('unicast');
+    return flags.includes('saddr') ? { kind: 'way', name: undefined } : UNKNOWN;
+  },
+  bridgeOf: () => undefined,
+  isEthernet: () => undefined,
+  addressOf: () => undefined,
+};
+
+/** True when some rule of the table sets marks: what asks for marks cannot be answered then. */
+function setsMarks(chains: readonly NftChain[]): boolean {
+  return chains.some(({ rules }) =>
+    rules.some(({ statements }) =>
+      statements.some((statement) => {
+        if ('mangle' in statement) return JSON.stringify(statement.mangle.key).includes('"mark"');
+        if (!('unknown' in statement) || !isRecord(statement.unknown)) return false;
+        const xt = statement.unknown['xt'];
+        return isRecord(xt) && text(xt['name']).endsWith('MARK');
+      }),
+    ),
+  );
 }
 
 type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';

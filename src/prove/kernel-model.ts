@@ -78,12 +78,17 @@ export interface Station {
   readonly mac: string;
   /** Canonical, both families. */
   readonly addresses: readonly string[];
+  /** The bridge gives frames for this MAC to the host itself, which routes them (a permanent, local forwarding entry); the host's own still leave by the port. */
+  readonly throughHost?: true;
 }
 
 /** Where a packet comes from: a program of the host, or a frame that arrives at an interface (a bridge's port rather than the bridge). */
 export type Origin = { readonly kind: 'host' } | { readonly kind: 'interface'; readonly name: string };
 
-/** Where it ends, when nothing drops it. `outside`: out of an interface behind which no station has that address. */
+/**
+ * Where it ends, when nothing drops it. `outside`: out of an interface behind which no station has that address; of a bridge, its outer port (the only one without
+ * stations), else the bridge.
+ */
 export type Destination =
   | { readonly kind: 'host' }
   | { readonly kind: 'station'; readonly port: string }

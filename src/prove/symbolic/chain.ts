@@ -4,7 +4,8 @@
  */
 import type { NftChain, NftExpr, NftRule, NftStatement, NftTable, NftVerdict } from '../../hoststate/nft.ts';
 import { isVerdict } from '../../hoststate/nft.ts';
-import { ruleText, unknownStatement } from '../walk.ts';
+import { ruleText } from '../rule-text.ts';
+import { unknownStatement } from './unknown-statement.ts';
 import type { DecidedBy } from '../packet-model.ts';
 import type { State } from './env.ts';
 import { merge } from './env.ts';
