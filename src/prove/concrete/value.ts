@@ -325,7 +325,6 @@ const protocolWords: Readonly<Record<number, string>> = {
   136: 'udplite',
 };
 
-
 /** Of a name or a number as text; undefined for a name that is not known. */
 export function protocolNumber(word: string): number | undefined {
   if (/^\d+$/.test(word)) return Number(word);
