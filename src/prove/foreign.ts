@@ -108,6 +108,7 @@ function flightAt(packet: TestPacket, hook: Hook, at: number, marked: boolean): 
     mark,
     tracking: tracked ? 'tracked' : 'before',
     direction: 'original',
+    astray: false,
     connection: {
       state,
       // Other bits (confirmed, assured, snat) depend on what has gone before.

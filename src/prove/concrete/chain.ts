@@ -135,8 +135,7 @@ class ChainWalk {
       const certain = found.values.length + (found.none ? 1 : 0) === 1;
       const one = certain ? world : doubt();
       if (found.none) outcome.next.push(one);
-      for (const verdict of found.values) this.apply({ kind: 'verdict', verdict }, chain, index, one, outcome);
-      return [];
+      return found.values.flatMap((verdict) => this.apply({ kind: 'verdict', verdict }, chain, index, one, outcome));
     }
     if (isVerdict(statement)) return this.apply({ kind: 'verdict', verdict: statement }, chain, index, world, outcome);
     const effects = perform(statement, view);
@@ -167,6 +166,8 @@ class ChainWalk {
         this.drop(chain, index, world, outcome);
         return [];
       case 'verdict':
+        // Of all verdicts only this one leaves the rest of the rule to be done (nft_do_chain).
+        if ('continue' in effect.verdict) return [world];
         this.verdict(effect.verdict, chain, index, world, outcome);
         return [];
     }
@@ -176,8 +177,7 @@ class ChainWalk {
     if ('accept' in verdict) outcome.accepted.push(this.noted(world, chain, index, 'accept'));
     else if ('drop' in verdict) this.drop(chain, index, world, outcome);
     else if ('return' in verdict) outcome.fallen.push(this.noted(world, chain, index, 'return'));
-    else if ('continue' in verdict) outcome.next.push(this.noted(world, chain, index, 'continue'));
-    else {
+    else if (!('continue' in verdict)) {
       const jumps = 'jump' in verdict;
       const target = jumps ? verdict.jump.target : verdict.goto.target;
       const inner = this.post.table.chains.find(({ name }) => name === target);

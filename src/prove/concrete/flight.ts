@@ -15,6 +15,8 @@ export interface Flight {
   /** `before`: connection tracking has not seen it yet. `invalid`: it has, and found no connection it could open or belong to. */
   readonly tracking: 'before' | 'tracked' | 'untracked' | 'invalid';
   readonly direction: 'original' | 'reply';
+  /** Of the host's own: changed since its way out was looked up, so that it is looked up again. */
+  readonly astray: boolean;
   /** Of a reply that tracking has not seen yet: the one it will be found to belong to. */
   readonly connection: Connection | undefined;
 }
@@ -56,6 +58,7 @@ export function flightOf(packet: SentPacket, ether: Flight['ether']): Flight {
     mark: 0,
     tracking: 'before',
     direction: 'original',
+    astray: false,
     connection: undefined,
   };
 }
@@ -76,6 +79,7 @@ export function replyTo(flight: Flight, ether: Flight['ether']): Flight | undefi
     ether,
     mark: 0,
     tracking: 'before',
+    astray: false,
     direction: 'reply',
     connection: known
       ? { ...connection, state: 'established', status: connection.status && [...connection.status, 'seen-reply', 'confirmed'] }

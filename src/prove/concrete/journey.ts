@@ -101,7 +101,7 @@ class Journey {
     for (const one of seen) this.receive(one, bridge.name, prerouted);
   }
 
-  private cross(world: World, from: ModelInterface, bridge: ModelInterface, { port, station }: Extract<Way, { kind: 'across' }>): void {
+  private cross(world: World, from: ModelInterface, bridge: ModelInterface, { port }: Extract<Way, { kind: 'across' }>): void {
     const where = `bridge ${bridge.name}`;
     const to = this.host.interface(port);
     if (!to?.up) return this.drop(world, where, `the port ${port} is down`);
@@ -116,7 +116,7 @@ class Journey {
     worlds = this.pass(worlds, place, (priority) => priority > 0);
     worlds = this.pass(worlds, { layer: 'bridge', hook: 'postrouting', iif: '', oif: port });
     if (seen) worlds = this.pass(worlds, { layer: 'ip', hook: 'postrouting', iif: '', oif: bridge.name });
-    this.leaveBy(worlds, port, station !== undefined);
+    this.leaveBy(worlds, port);
   }
 
   /** IP of the host itself, from an interface that is no port (ip_rcv, ip6_rcv). */
@@ -166,10 +166,8 @@ class Journey {
     const route = this.routeOut(world);
     if (!route) return;
     const routed = stepping(world, { where: 'routing', rule: routeText(route), effect: `out by ${route.link}` });
-    const { flight } = world;
     for (const one of this.pass([routed], { layer: 'ip', hook: 'output', iif: '', oif: route.link })) {
-      const moved = one.flight.destination !== flight.destination || (one.flight.mark !== flight.mark && this.reroutes());
-      const again = moved ? this.routeOut(one) : route;
+      const again = one.flight.astray ? this.routeOut(one) : route;
       if (!again) continue;
       const sent =
         again.link === route.link ? one : stepping(one, { where: 'routing', rule: routeText(again), effect: `out by ${again.link}` });
@@ -230,19 +228,20 @@ class Journey {
     if (bridged) {
       worlds = this.pass(worlds, { layer: 'bridge', hook: 'output', iif: '', oif: port });
       worlds = this.pass(worlds, { layer: 'bridge', hook: 'postrouting', iif: '', oif: port });
-      if (port !== undefined) return this.leaveBy(worlds, port, station !== undefined);
+      if (port !== undefined) return this.leaveBy(worlds, port);
     }
-    for (const one of worlds)
-      this.ends.push({
-        kind: 'arrived',
-        at: station ? { kind: 'station', port: station.port } : { kind: 'outside', interface: link },
-        world: one,
-      });
+    for (const one of worlds) this.ends.push({ kind: 'arrived', at: this.endAt(link, one.flight), world: one });
   }
 
-  private leaveBy(worlds: readonly World[], port: string, toStation: boolean): void {
+  private leaveBy(worlds: readonly World[], port: string): void {
     for (const one of this.pass(worlds, { layer: 'device', hook: 'egress', iif: '', oif: port, device: port }))
-      this.ends.push({ kind: 'arrived', at: toStation ? { kind: 'station', port } : { kind: 'outside', interface: port }, world: one });
+      this.ends.push({ kind: 'arrived', at: this.endAt(port, one.flight), world: one });
+  }
+
+  /** With the station whose address it is, or outside: beyond a station that passes it on, too. */
+  private endAt(port: string, { destination }: Flight): Destination {
+    const there = this.host.stationsAt(port).some(({ addresses }) => addresses.includes(destination));
+    return there ? { kind: 'station', port } : { kind: 'outside', interface: port };
   }
 
   /** Through the chains of a hook; `only` those of some priorities. */
@@ -279,7 +278,8 @@ class Journey {
     const { passed, dropped, lost } = walkBaseChain(chain, world, post, this.spared);
     for (const one of dropped) this.ends.push({ kind: 'dropped', by: one.by, world: one.world });
     for (const one of lost) this.ends.push({ kind: 'lost', world: doubting(one.world, one.by) });
-    return passed;
+    // Only these look whether what they changed leads elsewhere (nf_route_table_hook4, nf_nat_ipv4_local_fn).
+    return hook === 'output' && type !== 'filter' ? passed.map((one) => marked(one, world.flight)) : passed;
   }
 
   /** First packets ask the NAT chains, in the order of their own priorities, until one has chosen; all others follow what was chosen. */
@@ -330,12 +330,12 @@ class Journey {
   private either(setting: string, name: string): boolean {
     return ['all', name].some((one) => (this.host.setting(`net/ipv4/conf/${one}/${setting}`) ?? 0) !== 0);
   }
-
-  /** A chain of type route is there, after which a changed mark is looked at again. */
-  private reroutes(): boolean {
-    return this.host.chains('ip', 'output').some(({ type }) => type === 'route');
-  }
 }
+
+const marked = (world: World, { mark, source, destination }: Flight): World =>
+  world.flight.destination !== destination || world.flight.source !== source || world.flight.mark !== mark
+    ? { ...world, flight: { ...world.flight, astray: true } }
+    : world;
 
 const asked = (flight: Flight, iif: string): Parameters<typeof findRoute>[1] => ({
   family: flight.family,
