@@ -7,6 +7,7 @@ import { having, valuesOf, withinSpans } from './env.ts';
 import type { Env } from './env.ts';
 import type { Constants, Exit, FlowSet, Reachability, Tri } from './flow-space.ts';
 import { joinSpans } from './layout.ts';
+import { reduceModel } from './machines.ts';
 import { Matcher } from './matching.ts';
 import { ipText } from './numbers.ts';
 import { Routing } from './routing.ts';
@@ -22,6 +23,8 @@ export function analyse(model: KernelModel, family: Family, constants: Constants
   return new Analysis(model, family, constants);
 }
 
+const nobody: ReadonlyMap<string, readonly [string, string]> = new Map();
+
 class Analysis implements Reachability {
   readonly space: Space;
   readonly delivered: Tri;
@@ -34,8 +37,15 @@ class Analysis implements Reachability {
   private readonly unknownGroup: number;
   private enteredSets: Tri | undefined;
 
-  constructor(model: KernelModel, family: Family, constants: Constants) {
-    const universe = new Universe(model, family, constants);
+  constructor(whole: KernelModel, family: Family, constants: Constants) {
+    const { model, standIns } = constants.groups === undefined ? { model: whole, standIns: nobody } : reduceModel(whole, constants.groups);
+    const prefixes = constants.prefixes.filter((prefix) => !standIns.has(prefix));
+    const universe = new Universe(
+      model,
+      family,
+      { ...constants, prefixes, macs: constants.macs.filter((mac) => !standIns.has(mac)) },
+      standIns,
+    );
     const routing = new Routing(universe, model);
     const machinery: Machinery = { universe, routing, matcher: new Matcher(universe), translator: new Translator(universe, model) };
     this.universe = universe;

@@ -17,12 +17,12 @@ const CACHE_BITS = 20;
 export class TooManyNodes extends Error {}
 
 export class Bdd {
-  private levels = new Int32Array(1 << 16);
-  private lows = new Int32Array(1 << 16);
-  private highs = new Int32Array(1 << 16);
+  private levels = new Int32Array(1 << 18);
+  private lows = new Int32Array(1 << 18);
+  private highs = new Int32Array(1 << 18);
   private count = 2;
   /** Open addressing; 0 is an empty place (terminals are never in it). */
-  private unique = new Int32Array(1 << 17);
+  private unique = new Int32Array(1 << 20);
   private readonly cacheKeys = new Int32Array(3 << CACHE_BITS);
   private readonly cacheResults = new Int32Array(1 << CACHE_BITS);
   /** Of each group of variables that are quantified together: whether a level is in it. */

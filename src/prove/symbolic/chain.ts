@@ -8,7 +8,7 @@ import { ruleText } from '../rule-text.ts';
 import { unknownStatement } from './unknown-statement.ts';
 import type { DecidedBy } from '../packet-model.ts';
 import type { State } from './env.ts';
-import { merge } from './env.ts';
+import { envKey, merge } from './env.ts';
 import type { Matcher } from './matching.ts';
 import type { Translator } from './translate.ts';
 import type { Routing } from './routing.ts';
@@ -28,8 +28,11 @@ export function passBaseChain(machinery: Machinery, table: NftTable, chain: NftC
   const base = chain.base;
   if (!base || states.length === 0) return states;
   const walk = new ChainWalk(machinery, table, base.type === 'nat', base.hook);
-  const { accepted, ended } = walk.chain(chain, states);
-  return merge(machinery.universe.bdd, base.policy === 'drop' ? accepted : [...accepted, ...ended]);
+  const passed = states.flatMap((state) => {
+    const { accepted, ended } = walk.through(chain, state);
+    return base.policy === 'drop' ? accepted : [...accepted, ...ended];
+  });
+  return merge(machinery.universe.bdd, passed);
 }
 
 interface Through {
@@ -44,6 +47,7 @@ class ChainWalk {
   private readonly chains: ReadonlyMap<string, NftChain>;
   private readonly translates: boolean;
   private readonly hook: Hook;
+  private readonly effects = new Map<NftChain, Map<string, Through>>();
 
   constructor(machinery: Machinery, table: NftTable, translates: boolean, hook: Hook) {
     this.machinery = machinery;
@@ -53,15 +57,35 @@ class ChainWalk {
     this.hook = hook;
   }
 
-  chain(chain: NftChain, states: readonly State[]): Through {
+  /**
+   * What becomes of the state in the chain. A chain is walked once for each situation, by all packets there could be, and then by those there are: what rules
+   * say of addresses and ports stays small when it is not mixed with who may be at which port.
+   */
+  through(chain: NftChain, { env, set }: State): Through {
+    const { bdd } = this.machinery.universe;
+    const key = envKey(env);
+    const effects = this.effects.get(chain) ?? new Map<string, Through>();
+    this.effects.set(chain, effects);
+    const effect = effects.get(key) ?? this.walk(chain, env);
+    effects.set(key, effect);
+    const those = (states: readonly State[]): State[] =>
+      states.flatMap((one) => {
+        const here = bdd.and(set, one.set);
+        return here === 0 ? [] : [{ env: one.env, set: here }];
+      });
+    return { accepted: those(effect.accepted), ended: those(effect.ended) };
+  }
+
+  private walk(chain: NftChain, env: State['env']): Through {
     const through: Through = { accepted: [], ended: [] };
-    let current = states;
+    let current: readonly State[] = [{ env, set: 1 }];
     for (const [index, rule] of chain.rules.entries()) {
       if (current.length === 0) break;
       current = this.rule(chain, rule, index, current, through);
     }
     through.ended.push(...current);
-    return { accepted: through.accepted, ended: [...merge(this.machinery.universe.bdd, through.ended)] };
+    const { bdd } = this.machinery.universe;
+    return { accepted: [...merge(bdd, through.accepted)], ended: [...merge(bdd, through.ended)] };
   }
 
   /** Returns those that go on to the next rule. */
@@ -141,7 +165,7 @@ class ChainWalk {
     else {
       const inner = this.chains.get('jump' in verdict ? verdict.jump.target : verdict.goto.target);
       if (!inner) return this.anything(state, ways);
-      const { accepted, ended } = this.chain(inner, [state]);
+      const { accepted, ended } = this.through(inner, state);
       ways.through.accepted.push(...accepted);
       // After a jump the next rule follows; after a goto the chain that was left is left for good.
       ('jump' in verdict ? ways.next : ways.through.ended).push(...ended);

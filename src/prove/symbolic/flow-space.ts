@@ -78,4 +78,9 @@ export interface Constants {
   readonly ports: readonly PortSpan[];
   readonly protocols: readonly number[];
   readonly macs: readonly string[];
+  /**
+   * The sets of machines' addresses that questions speak of, each as a whole. With them, machines that nothing tells apart are looked at as a few of each kind; without, at all
+   * of them. A question that names some of a kind and not the others must be among them.
+   */
+  readonly groups?: readonly (readonly string[])[];
 }

@@ -91,6 +91,7 @@ export class Space implements FlowSpace {
     const sets: { readonly origin: number; readonly set: number }[] = [];
     for (const { origin, mac, sources } of pairs) {
       const number = originNumber.get(originName(origin));
+      // A machine that was left out has others that stand for it among the pairs.
       if (number === undefined) continue;
       const own = fields.source.within(this.addresses(sources));
       const said = mac === undefined ? own : bdd.and(fields.mac.is(macNumber.get(mac) ?? 0), own);
@@ -162,10 +163,16 @@ export class Space implements FlowSpace {
 
   /** The flows of the same intervals as this one; whatever it does not say may be anything. */
   only(flow: SentPacket): FlowSet {
-    const { bdd, fields, addresses, ports, protocols, family, originNumber, macNumber } = this.universe;
-    const origin = originNumber.get(originName(flow.origin));
-    const source = addressNumber(family, flow.source);
-    const destination = addressNumber(family, flow.destination);
+    const { bdd, fields, addresses, ports, protocols, family, originNumber, macNumber, standIns } = this.universe;
+    const standIn = (name: string): string => standIns.get(name)?.[0] ?? name;
+    const origin = originNumber.get(standIn(originName(flow.origin)));
+    const source = addressNumber(family, standIn(flow.source));
+    // Two of a kind are not one.
+    const same = flow.source !== flow.destination && standIn(flow.source) === standIn(flow.destination);
+    const destination = addressNumber(
+      family,
+      same ? (standIns.get(flow.destination)?.[1] ?? standIns.get(flow.source)?.[1] ?? flow.destination) : standIn(flow.destination),
+    );
     if (origin === undefined || source === undefined || destination === undefined) return this.none;
     const parts = [
       fields.origin.is(origin),
@@ -174,7 +181,7 @@ export class Space implements FlowSpace {
       fields.protocol.is(protocols.at(BigInt(flow.protocol))),
       flow.sport === undefined ? 1 : fields.sport.is(ports.at(BigInt(flow.sport))),
       flow.dport === undefined ? 1 : fields.dport.is(ports.at(BigInt(flow.dport))),
-      flow.mac === undefined ? 1 : fields.mac.is(macNumber.get(flow.mac) ?? 0),
+      flow.mac === undefined ? 1 : fields.mac.is(macNumber.get(standIn(flow.mac)) ?? 0),
     ];
     return this.and(asFlows(parts.reduce((set, part) => bdd.and(set, part), 1)));
   }
@@ -194,8 +201,19 @@ export class Space implements FlowSpace {
     return this.and(asFlows(this.universe.fields[name].within(spans)));
   }
 
+  /** A machine that was left out is spoken of together with those that stand for it, or the question would tell apart what the space does not. */
   private addresses(prefixes: Iterable<string>): readonly Span[] {
-    return joinSpans([...prefixes].flatMap((text) => this.universe.addressSpan(text) ?? []));
+    const { standIns } = this.universe;
+    const all = [...prefixes];
+    const there = all.filter((text) => !standIns.has(text));
+    if (there.length < all.length) {
+      const named = new Set(there);
+      for (const text of all) {
+        const [one, other] = standIns.get(text) ?? [text, text];
+        if (!named.has(one) || !named.has(other)) throw new Error(`${text} is asked about without ${one} and ${other}, which are like it`);
+      }
+    }
+    return joinSpans(there.flatMap((text) => this.universe.addressSpan(text) ?? []));
   }
 
   private numbers(table: Intervals, spans: Iterable<PortSpan>): readonly Span[] {

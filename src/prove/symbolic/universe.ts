@@ -24,6 +24,7 @@ export class Universe {
   /** By number: `''` is the host itself, else the interface at which a packet enters. */
   readonly origins: readonly string[];
   readonly macs: readonly string[];
+  readonly standIns: ReadonlyMap<string, readonly [string, string]>;
   readonly originNumber: ReadonlyMap<string, number>;
   readonly macNumber: ReadonlyMap<string, number>;
   /** Packets whose every field has a value there is. */
@@ -34,8 +35,10 @@ export class Universe {
   private readonly asked: DecidedBy[] = [];
   private readonly spans = new Map<string, Span | undefined>();
 
-  constructor(model: KernelModel, family: Family, constants: Constants) {
+  /** `standIns`: of machines that were left out of the model, by all their names. */
+  constructor(model: KernelModel, family: Family, constants: Constants, standIns: Universe['standIns'] = new Map()) {
     this.family = family;
+    this.standIns = standIns;
     const { addresses, ports, protocols, macs } = collect(model, family, constants);
     this.addresses = new Intervals(addresses, family === 4 ? 2n ** 32n - 1n : 2n ** 128n - 1n);
     this.ports = new Intervals(ports, 65535n);
