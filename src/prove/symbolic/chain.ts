@@ -41,12 +41,20 @@ interface Through {
   readonly ended: State[];
 }
 
+/** What rules do, of all packets: those they accept, those that leave the chain alive, those that go on. Dropped ones are in none. */
+interface Decision {
+  readonly accepted: number;
+  readonly ended: number;
+  readonly stays: number;
+}
+
 class ChainWalk {
   private readonly machinery: Machinery;
   private readonly table: NftTable;
   private readonly chains: ReadonlyMap<string, NftChain>;
   private readonly translates: boolean;
   private readonly hook: Hook;
+  private readonly plain = new Map<NftChain, boolean>();
   private readonly effects = new Map<NftChain, Map<string, Through>>();
 
   constructor(machinery: Machinery, table: NftTable, translates: boolean, hook: Hook) {
@@ -66,7 +74,7 @@ class ChainWalk {
     const key = envKey(env);
     const effects = this.effects.get(chain) ?? new Map<string, Through>();
     this.effects.set(chain, effects);
-    const effect = effects.get(key) ?? this.walk(chain, env);
+    const effect = effects.get(key) ?? (this.isPlain(chain) ? this.walkByHalves(chain, env) : this.walk(chain, env));
     effects.set(key, effect);
     const those = (states: readonly State[]): State[] =>
       states.flatMap((one) => {
@@ -74,6 +82,55 @@ class ChainWalk {
         return here === 0 ? [] : [{ env: one.env, set: here }];
       });
     return { accepted: those(effect.accepted), ended: those(effect.ended) };
+  }
+
+  /** No rule of it, or of a chain that it leads to, changes the packet's situation. */
+  private isPlain(chain: NftChain): boolean {
+    const known = this.plain.get(chain);
+    if (known !== undefined) return known;
+    // A loop of jumps is none: the kernel refuses it.
+    this.plain.set(chain, true);
+    const plain = chain.rules.every(({ statements }) => statements.every((statement) => this.isPlainStatement(statement)));
+    this.plain.set(chain, plain);
+    return plain;
+  }
+
+  private isPlainStatement(statement: NftStatement): boolean {
+    if ('mangle' in statement || 'notrack' in statement) return false;
+    if (this.translates && ['dnat', 'snat', 'masquerade', 'redirect'].some((word) => word in statement)) return false;
+    return targetsOf(statement, this.table).every((target) => {
+      const inner = this.chains.get(target);
+      return inner !== undefined && this.isPlain(inner);
+    });
+  }
+
+  /**
+   * Rules as functions, put together by halves: what one lets stay, the next decides. Small parts stay small for as long as they can, where one rule after the other
+   * would carry a remainder of everything along.
+   */
+  private walkByHalves(chain: NftChain, env: State['env']): Through {
+    const { bdd } = this.machinery.universe;
+    const setOf = (states: readonly State[]): number => bdd.union(states.map(({ set }) => set));
+    const half = (from: number, to: number): Decision => {
+      if (from === to) return { accepted: 0, ended: 0, stays: 1 };
+      if (to - from > 1) {
+        const middle = (from + to) >> 1;
+        const first = half(from, middle);
+        const second = first.stays === 0 ? { accepted: 0, ended: 0, stays: 0 } : half(middle, to);
+        return {
+          accepted: bdd.or(first.accepted, bdd.and(first.stays, second.accepted)),
+          ended: bdd.or(first.ended, bdd.and(first.stays, second.ended)),
+          stays: bdd.and(first.stays, second.stays),
+        };
+      }
+      const rule = chain.rules[from];
+      if (!rule) return { accepted: 0, ended: 0, stays: 1 };
+      const through: Through = { accepted: [], ended: [] };
+      const stays = setOf(this.rule(chain, rule, from, [{ env, set: 1 }], through));
+      return { accepted: setOf(through.accepted), ended: setOf(through.ended), stays };
+    };
+    const { accepted, ended, stays } = half(0, chain.rules.length);
+    return { accepted: [{ env, set: accepted }], ended: [{ env, set: bdd.or(ended, stays) }] };
   }
 
   private walk(chain: NftChain, env: State['env']): Through {
@@ -210,6 +267,19 @@ function chainsOf(table: NftTable): ReadonlyMap<string, NftChain> {
   const known = chainMaps.get(table) ?? new Map(table.chains.map((chain) => [chain.name, chain]));
   chainMaps.set(table, known);
   return known;
+}
+
+/** Chains that a statement may lead to. */
+function targetsOf(statement: NftStatement, table: NftTable): readonly string[] {
+  const of = (verdict: unknown): readonly string[] => {
+    if (typeof verdict !== 'object' || verdict === null) return [];
+    const inner: unknown = 'jump' in verdict ? verdict.jump : 'goto' in verdict ? verdict.goto : undefined;
+    return typeof inner === 'object' && inner !== null && 'target' in inner ? [String(inner.target)] : [];
+  };
+  if (!('vmap' in statement)) return of(statement);
+  const { data } = statement.vmap;
+  const elements = typeof data === 'string' ? (table.maps.find(({ name }) => `@${name}` === data)?.elements ?? []) : data.set;
+  return [...new Set(elements.flatMap(([, verdict]) => of(verdict)))];
 }
 
 function isVerdictStatement(statement: NftStatement): statement is NftVerdict {

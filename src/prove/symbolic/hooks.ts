@@ -73,6 +73,10 @@ export class Hooks {
     return merge(bdd, passed);
   }
 
+  hasBridged(hook: Hook): boolean {
+    return this.bridge.some(({ chain }) => chain.base?.hook === hook);
+  }
+
   bridged(hook: Hook, states: readonly State[]): readonly State[] {
     let through = states;
     for (const { table, chain } of sorted(this.bridge, hook)) through = passBaseChain(this.machinery, table, chain, through);

@@ -34,6 +34,17 @@ interface Token {
 }
 
 export function reduceModel(model: KernelModel, groups: readonly Group[]): Reduced {
+  const known = reductions.get(model);
+  if (known?.groups === groups) return known.reduced;
+  const reduced = reduceNew(model, groups);
+  reductions.set(model, { groups, reduced });
+  return reduced;
+}
+
+/** Both families ask for the same one. */
+const reductions = new WeakMap<KernelModel, { readonly groups: readonly Group[]; readonly reduced: Reduced }>();
+
+function reduceNew(model: KernelModel, groups: readonly Group[]): Reduced {
   const machines = machinesOf(model.stations);
   const scan = new Scan(model, machines);
   for (const [index, group] of groups.entries()) for (const address of group) scan.unit(`group ${index}`, address);

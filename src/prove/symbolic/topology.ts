@@ -1,5 +1,9 @@
 /** Who is behind which interface, by intervals of addresses: where a packet for an address ends, and with which MAC an honest sender sends. */
 import type { KernelModel, ModelInterface } from '../kernel-model.ts';
+import { absent, constant, notKnown, told } from './env.ts';
+import type { Slot } from './env.ts';
+import type { Span } from './intervals.ts';
+import { spansOf } from './layout.ts';
 import { addressNumber } from './numbers.ts';
 import { OTHER_MAC, type Universe } from './universe.ts';
 
@@ -18,6 +22,10 @@ export class Topology {
   private readonly behind = new Map<string, { ports: (string | undefined)[]; macs: (string | undefined)[] }>();
   /** By port, the MAC of who is there. */
   private readonly macAt = new Map<string, string>();
+  private readonly spans = new Map<string, readonly Span[]>();
+  private readonly slots = new WeakMap<Behind, Map<number, readonly [Slot<string>, Slot<string>]>>();
+  /** All stations of the host; undefined when two have the same address. */
+  private readonly everywhere: Behind | undefined;
   /** Intervals of addresses that some station has. */
   readonly owned: ReadonlySet<number>;
 
@@ -30,6 +38,8 @@ export class Topology {
       else this.members.set(portOf.bridge, [name]);
     }
     const owned = new Set<number>();
+    const all: { ports: (string | undefined)[]; macs: (string | undefined)[] } = { ports: [], macs: [] };
+    let twice = false;
     for (const { port, mac, addresses } of model.stations) {
       const known = this.interfaces.get(port);
       if (known?.up !== true) continue;
@@ -44,10 +54,40 @@ export class Topology {
         const index = universe.addresses.at(number);
         behind.ports[index] = port;
         behind.macs[index] = mac;
+        twice ||= owned.has(index);
+        all.ports[index] = port;
+        all.macs[index] = mac;
         owned.add(index);
       }
     }
     this.owned = owned;
+    this.everywhere = twice ? undefined : all;
+  }
+
+  /** Intervals of the addresses behind a bridge, or behind an interface that is none. */
+  spansAt(name: string): readonly Span[] {
+    const known = this.spans.get(name);
+    if (known) return known;
+    const ports = this.behind.get(name)?.ports ?? [];
+    const made = spansOf([...ports.keys()].filter((i) => ports[i] !== undefined));
+    this.spans.set(name, made);
+    return made;
+  }
+
+  /** Port and MAC of whoever has the destination, wherever that is; undefined when it is not known, or two have the same address. */
+  whereabouts(destination: Slot<number>): readonly [port: Slot<string> | undefined, mac: Slot<string>] {
+    return this.everywhere === undefined ? [undefined, absent] : this.slotsOf(this.everywhere, destination);
+  }
+
+  /** Port and MAC of the station that has the destination. */
+  slotsOf(stations: Behind, destination: Slot<number>): readonly [port: Slot<string>, mac: Slot<string>] {
+    const key = this.slots.get(stations) ?? new Map<number, readonly [Slot<string>, Slot<string>]>();
+    this.slots.set(stations, key);
+    const known = key.get(destination.id);
+    if (known) return known;
+    const made = slotsNew(stations, destination);
+    key.set(destination.id, made);
+    return made;
   }
 
   /** Stations behind a bridge, or behind an interface that is none. */
@@ -76,4 +116,11 @@ export class Topology {
   honestMacs(origins: readonly string[]): readonly string[] {
     return origins.map((name) => this.macAt.get(name) ?? OTHER_MAC);
   }
+}
+
+function slotsNew({ ports, macs }: Behind, destination: Slot<number>): readonly [Slot<string>, Slot<string>] {
+  if (destination.kind === 'const') return [constant(ports[destination.value] ?? ''), constant(macs[destination.value] ?? OTHER_MAC)];
+  if (destination.kind === 'field' && destination.value === 'itself')
+    return [told(destination.field, ports), told(destination.field, macs)];
+  return [notKnown, notKnown];
 }

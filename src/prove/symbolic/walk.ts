@@ -219,55 +219,51 @@ export class HostWalk {
     const { bdd, fields } = this.machinery.universe;
     const arrivals: Arrival[] = [];
     const outward = this.hooks.device('egress', states, ({ oif }) => oif);
-    for (const { env, set } of outward) {
-      const plain: { station: number[]; outside: number[] } = { station: [], outside: [] };
-      for (const name of valuesOf(env.oif) ?? []) {
-        const here = bdd.and(set, having(bdd, fields, env.oif, name));
-        if (here === 0) continue;
-        if (this.topology.isBridge(name)) {
-          const sent = this.hooks.bridged('postrouting', this.hooks.bridged('output', [{ env, set: here }]));
-          for (const state of sent) arrivals.push(...this.ontoBridge(name, state, undefined, constant(name), false));
-          continue;
-        }
-        const owned = this.at(name, env);
-        plain.station.push(bdd.and(here, owned));
-        plain.outside.push(bdd.minus(here, owned));
-      }
-      const link = env.oif;
-      const stations = bdd.union(plain.station);
-      if (stations !== 0)
-        arrivals.push({ env, set: stations, at: { kind: 'station', port: link, mac: this.macsAt(link) }, across: false, link });
-      const outside = bdd.union(plain.outside);
+    for (const state of this.throughBridges(outward)) {
+      const { env, set } = state;
+      const names = [...(valuesOf(env.oif) ?? [])];
+      // All stations at once: a reply then comes from wherever its address says.
+      const [port, mac] = this.topology.whereabouts(env.destination);
+      const owned =
+        port === undefined ? 0 : bdd.union(names.map((name) => bdd.and(having(bdd, fields, env.oif, name), this.at(name, env))));
+      const here = bdd.and(set, owned);
+      if (port !== undefined && here !== 0)
+        arrivals.push(...this.egress([{ env, set: here, at: { kind: 'station', port, mac }, across: false, link: env.oif }]));
+      const rest = bdd.minus(set, owned);
+      const plain = where(bdd, fields, env.oif, (name) => !this.topology.isBridge(name)) ?? 0;
+      const outside = bdd.and(rest, plain);
       if (outside !== 0)
-        arrivals.push({ env, set: outside, at: { kind: 'outside', port: link, mac: constant(OTHER_MAC) }, across: false, link });
+        arrivals.push({
+          env,
+          set: outside,
+          at: { kind: 'outside', port: env.oif, mac: constant(OTHER_MAC) },
+          across: false,
+          link: env.oif,
+        });
+      for (const name of names) {
+        if (!this.topology.isBridge(name) || (port !== undefined && this.topology.outerPorts(name).length === 0)) continue;
+        const onto = bdd.and(rest, having(bdd, fields, env.oif, name));
+        if (onto !== 0) arrivals.push(...this.ontoBridge(name, { env, set: onto }, undefined, constant(name), false));
+      }
     }
     return arrivals;
+  }
+
+  /** The host's own and routed packets in front of a bridge. */
+  private throughBridges(states: readonly State[]): readonly State[] {
+    if (!this.hooks.hasBridged('output') && !this.hooks.hasBridged('postrouting')) return states;
+    const { bdd, fields } = this.machinery.universe;
+    return states.flatMap(({ env, set }) => {
+      const onBridge = bdd.and(set, where(bdd, fields, env.oif, (name) => this.topology.isBridge(name)) ?? 0);
+      const sent = this.hooks.bridged('postrouting', this.hooks.bridged('output', [{ env, set: onBridge }]));
+      return merge(bdd, [...sent, { env, set: bdd.minus(set, onBridge) }]);
+    });
   }
 
   /** Packets whose destination is a station's at that interface. */
   private at(name: string, env: Env): number {
     const { bdd, fields } = this.machinery.universe;
-    const stations = this.topology.stationsAt(name);
-    if (!stations) return 0;
-    const indices = [...stations.ports.keys()].filter((i) => stations.ports[i] !== undefined);
-    return withinSpans(bdd, fields, env.destination, joinSpans(spansOf(indices))) ?? 0;
-  }
-
-  private macsAt(port: Slot<string>): Slot<string> {
-    const { origins } = this.machinery.universe;
-    const macs = this.topology.honestMacs(origins);
-    const known = new Map(origins.map((name, i) => [name, macs[i] ?? OTHER_MAC]));
-    const macOf = (name: string): string => known.get(name) ?? OTHER_MAC;
-    if (port.kind === 'const') return constant(macOf(port.value));
-    if (port.kind === 'field' && port.value !== 'itself')
-      return told(
-        port.field,
-        port.value.map((name) => (name === undefined ? undefined : macOf(name))),
-      );
-    if (port.kind !== 'parts') return constant(OTHER_MAC);
-    const parts = new Map<string, number>();
-    for (const [name, set] of port.parts) parts.set(macOf(name), this.machinery.universe.bdd.or(parts.get(macOf(name)) ?? 0, set));
-    return inParts(parts);
+    return withinSpans(bdd, fields, env.destination, this.topology.spansAt(name)) ?? 0;
   }
 
   /** Frames that a bridge forwards from port to port. */
@@ -314,8 +310,7 @@ export class HostWalk {
     const owned = bdd.and(set, this.at(bridge, env));
     const arrivals: Arrival[] = [];
     if (stations && owned !== 0) {
-      const { destination } = env;
-      const [port, mac] = this.portAndMac(stations, destination);
+      const [port, mac] = this.topology.slotsOf(stations, env.destination);
       const kept = from === undefined ? owned : bdd.minus(owned, this.mayNot(from, port));
       arrivals.push({ env, set: kept, at: { kind: 'station', port, mac }, across, link });
     }
@@ -327,17 +322,6 @@ export class HostWalk {
       arrivals.push({ env, set: kept, at: { kind: 'outside', port: constant(outer), mac: constant(OTHER_MAC) }, across, link });
     }
     return this.egress(arrivals.filter((one) => one.set !== 0));
-  }
-
-  private portAndMac(
-    stations: { readonly ports: readonly (string | undefined)[]; readonly macs: readonly (string | undefined)[] },
-    destination: Slot<number>,
-  ): readonly [Slot<string>, Slot<string>] {
-    if (destination.kind === 'const')
-      return [constant(stations.ports[destination.value] ?? ''), constant(stations.macs[destination.value] ?? OTHER_MAC)];
-    if (destination.kind === 'field' && destination.value === 'itself')
-      return [told(destination.field, stations.ports), told(destination.field, stations.macs)];
-    return [constant(''), constant(OTHER_MAC)];
   }
 
   /** Not back out of the port it came in by, and not from one isolated port to another. */
