@@ -8,7 +8,6 @@ import type { Machinery } from './chain.ts';
 import { absent, constant, having, inParts, itself, merge, told, valuesOf, where, withinSpans } from './env.ts';
 import type { Env, Slot, State } from './env.ts';
 import { Hooks } from './hooks.ts';
-import { joinSpans, spansOf } from './layout.ts';
 import { byLink, questionOf } from './routing.ts';
 import type { Routed } from './routing.ts';
 import { Topology } from './topology.ts';
