@@ -1,6 +1,6 @@
 /**
  * A router in namespaces, for holding the prover against the kernel: guests a and b at isolated ports of `br-lan`, guest c alone behind `w-c`, two outer worlds
- * behind `up0` (the default way out) and `up1` (for what is marked 7). Everybody notes what arrives, and answers it on every port; the router itself on {@link SERVER}.
+ * behind `up0` (the default way out) and `up1` (for what is marked 7). Everybody notes what arrives, and answers it on every port; the router itself TCP on {@link SERVER}.
  */
 import { capture } from '../../src/kernel/capture.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
@@ -118,6 +118,7 @@ export async function openRouterBed(): Promise<RouterBed> {
     const path = `net/bridge/bridge-nf-call-${key}`;
     if ((await router.readSysctl(path)) !== undefined) await router.writeSysctl(path, '0');
   }
+  for (const party of parties) await at(party).writeSysctl('net/ipv4/tcp_synack_retries', '0');
   const servers: LineProcess[] = [];
   for (const { party, addresses, routers, routerMac, behind } of machines) {
     const kernel = at(party);
@@ -136,11 +137,11 @@ export async function openRouterBed(): Promise<RouterBed> {
         .flatMap((other) => other.addresses.map((address) => `neigh replace ${address} lladdr ${routerMac} dev eth0 nud permanent`)),
       ...behind.map((prefix) => `route add local ${prefix} dev lo`),
     ]);
-    await kernel.writeSysctl('net/ipv4/tcp_synack_retries', '0');
     await kernel.run('nft', ['-f', '-'], { input: noting('prerouting priority -300', `${redirection}\n`) });
-    servers.push(await startServer(kernel));
+    servers.push(await startServer(kernel, 'SOCK_DGRAM, SOCK_STREAM'));
   }
-  servers.push(await startServer(router));
+  // The answers of its own programs to datagrams come from where its routes say, and may be no answers.
+  servers.push(await startServer(router, 'SOCK_STREAM'));
   const bare = modelOfCapture(await capture(router, 'router'));
   if (!bare || bare.missing.some((part) => part !== 'wireguard'))
     throw new Error(`The router cannot be captured: ${bare?.missing.join(', ')}`);
@@ -179,9 +180,9 @@ export async function openRouterBed(): Promise<RouterBed> {
   };
 }
 
-async function startServer(kernel: Kernel): Promise<LineProcess> {
+async function startServer(kernel: Kernel, kinds: string): Promise<LineProcess> {
   const { promise: ready, resolve } = Promise.withResolvers<void>();
-  const started = startLineProcess(kernel, 'perl', ['-e', serverProgram], { onLine: () => resolve() });
+  const started = startLineProcess(kernel, 'perl', ['-e', serverProgram(kinds)], { onLine: () => resolve() });
   await Promise.race([ready, started.ended.then(({ stderr }) => Promise.reject(new Error(`The server has ended: ${stderr}`)))]);
   return started;
 }
@@ -239,15 +240,15 @@ function readCounters(ruleset: { readonly nftables: readonly Record<string, unkn
   return counted;
 }
 
-/** Answers datagrams with what they hold; connections are answered by the kernel. */
-const serverProgram = `
+/** Answers datagrams, but no answers; connections are answered by the kernel. */
+const serverProgram = (kinds: string): string => `
 use Socket qw(:all); my (@all, @listening, $bits); $bits = '';
-for my $f (AF_INET, AF_INET6) { for my $t (SOCK_DGRAM, SOCK_STREAM) {
+for my $f (AF_INET, AF_INET6) { for my $t (${kinds}) {
 socket(my $s, $f, $t, 0) or die; setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1); setsockopt($s, IPPROTO_IPV6, IPV6_V6ONLY, 1) if $f == AF_INET6;
 bind($s, $f == AF_INET ? pack_sockaddr_in(${SERVER}, INADDR_ANY) : pack_sockaddr_in6(${SERVER}, IN6ADDR_ANY)) or die "bind: $!";
 if ($t == SOCK_STREAM) { listen($s, 4096) or die; push @listening, $s } else { vec($bits, fileno($s), 1) = 1; push @all, $s } } }
 $| = 1; print "ready\\n"; while (1) { my $ready = $bits; select($ready, undef, undef, undef);
-for my $s (@all) { next unless vec($ready, fileno($s), 1); my $from = recv($s, my $data, 100, 0); send($s, $data, 0, $from) if defined $from } }
+for my $s (@all) { next unless vec($ready, fileno($s), 1); my $from = recv($s, my $data, 100, 0); send($s, 'answer', 0, $from) if defined $from and $data eq 'x' } }
 `;
 
 /** For each `ID SOURCE DESTINATION PROTOCOL SPORT DPORT` a packet; prints the ids of those that are answered in time. A connection is closed by a reset. */
@@ -259,6 +260,7 @@ my ($e1, $from) = getaddrinfo($source, $sport, { socktype => $type, flags => AI_
 my ($e2, $to) = getaddrinfo($destination, $dport, { socktype => $type, flags => AI_NUMERICHOST }); die $e2 if $e2;
 socket(my $s, $to->{family}, $type, 0) or die; fcntl($s, F_SETFL, O_NONBLOCK);
 setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1); setsockopt($s, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)) if $protocol == 6;
+setsockopt($s, IPPROTO_IPV6, 78, 1) if $to->{family} == AF_INET6; # IPV6_FREEBIND
 bind($s, $from->{addr}) or die "bind $source $sport: $!"; push @keep, $s;
 if ($protocol == 6) { connect($s, $to->{addr}) } else { connect($s, $to->{addr}) and syswrite($s, 'x') }
 $open{$id} = [$s, $protocol] }

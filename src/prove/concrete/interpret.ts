@@ -81,6 +81,21 @@ function replies(host: Host, packet: SentPacket, end: End, spared: Spared): Cour
   const swapped = replyTo(end.world.flight, undefined);
   if (!swapped || swapped.source === undefined) return [{ end: { kind: 'lost', world: end.world }, home: false }];
   const { source, destination } = swapped;
+  // It would take its own packet for forged, and answer itself.
+  if (
+    end.at.kind === 'station' &&
+    host.stationsAt(end.at.port).some(({ addresses }) => addresses.includes(source) && addresses.includes(destination))
+  )
+    return [
+      {
+        end: {
+          kind: 'dropped',
+          by: { what: `${source} and ${destination} are one machine, which does not answer to the host` },
+          world: end.world,
+        },
+        home: false,
+      },
+    ];
   const flight: Flight = { ...swapped, ether: frame(host, origin, { source, destination }) };
   return travel(host, origin, { flight, trail: undefined, doubts: end.world.doubts }, spared).map((back) => ({
     end: back,

@@ -182,34 +182,49 @@ function etherValue(field: string, { flight, table, iif, surroundings }: View): 
   return field === 'type' ? etherType(flight) : UNKNOWN;
 }
 
-/** `@nh,96,32`: the fields of which it is known where they are. */
+/** `@nh,96,32`: bits of the fields of which it is known where they are and what they hold. */
 function rawValue(base: 'll' | 'nh' | 'th', offset: number, len: number, view: View): Value {
-  const place = `${base},${offset},${len}`;
-  const v6 = view.flight.family === 6;
-  const known: Readonly<Record<string, readonly [string, string]>> = {
-    'll,0,48': ['ether', 'daddr'],
-    'll,48,48': ['ether', 'saddr'],
-    'll,96,16': ['ether', 'type'],
-    'th,0,16': ['th', 'sport'],
-    'th,16,16': ['th', 'dport'],
-    ...(v6
-      ? { 'nh,48,8': ['ip6', 'nexthdr'], 'nh,64,128': ['ip6', 'saddr'], 'nh,192,128': ['ip6', 'daddr'] }
-      : { 'nh,72,8': ['ip', 'protocol'], 'nh,96,32': ['ip', 'saddr'], 'nh,128,32': ['ip', 'daddr'] }),
-  };
-  const field = known[place];
-  if (!field) return UNKNOWN;
-  const value = fieldValue(field[0], field[1], view);
+  const at = { ll: linkFields, nh: view.flight.family === 6 ? fields6 : fields4, th: portFields }[base].find(
+    ([first, bits]) => first <= offset && offset + len <= first + bits,
+  );
+  if (!at) return UNKNOWN;
+  const [first, bits, protocol, field] = at;
+  const value = fieldValue(protocol, field, view);
+  if (value.kind === 'absent') return value;
+  const whole = value.kind === 'number' ? BigInt(value.number) : value.kind === 'text' ? bitsOf(value.text) : undefined;
+  if (whole === undefined) return UNKNOWN;
+  const part = (whole >> BigInt(first + bits - offset - len)) & ((1n << BigInt(len)) - 1n);
   // As a number, without names: a raw field is compared with numbers only.
-  if (value.kind === 'number') return { kind: 'number', number: value.number };
-  if (value.kind !== 'text') return value;
-  const ip = parseIp(value.text);
-  const number =
-    ip?.family === 4
-      ? ip.words[0]
-      : /^([0-9a-f]{2}:){5}/.test(value.text)
-        ? Number.parseInt(value.text.replaceAll(':', ''), 16)
-        : undefined;
-  return number === undefined ? UNKNOWN : { kind: 'number', number };
+  return part <= BigInt(Number.MAX_SAFE_INTEGER) ? { kind: 'number', number: Number(part) } : UNKNOWN;
+}
+
+/** First bit, length, and which field that is. */
+type Place = readonly [first: number, bits: number, protocol: string, field: string];
+const linkFields: readonly Place[] = [
+  [0, 48, 'ether', 'daddr'],
+  [48, 48, 'ether', 'saddr'],
+  [96, 16, 'ether', 'type'],
+];
+const fields4: readonly Place[] = [
+  [72, 8, 'ip', 'protocol'],
+  [96, 32, 'ip', 'saddr'],
+  [128, 32, 'ip', 'daddr'],
+];
+const fields6: readonly Place[] = [
+  [48, 8, 'ip6', 'nexthdr'],
+  [64, 128, 'ip6', 'saddr'],
+  [192, 128, 'ip6', 'daddr'],
+];
+const portFields: readonly Place[] = [
+  [0, 16, 'th', 'sport'],
+  [16, 16, 'th', 'dport'],
+];
+
+/** Of an address or a MAC; undefined for what is neither. */
+function bitsOf(text: string): bigint | undefined {
+  const ip = parseIp(text);
+  if (ip) return ip.words.reduce((sum, word) => (sum << 32n) | BigInt(word), 0n);
+  return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(text) ? BigInt(`0x${text.replaceAll(':', '')}`) : undefined;
 }
 
 function ctValue(
