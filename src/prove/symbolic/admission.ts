@@ -68,8 +68,12 @@ export class Admission {
       const all = this.setting('ipv4', 'all', 'forwarding') ?? this.model.sysctls['net/ipv4/ip_forward'] ?? '0';
       return where(bdd, fields, env.iif, (name) => (this.setting('ipv4', name, 'forwarding') ?? all) === '1') ?? 0;
     }
-    if (this.setting('ipv6', 'all', 'forwarding') === '1') return 1;
-    const forced = this.setting('ipv6', 'all', 'force_forwarding') === '1';
-    return where(bdd, fields, env.iif, (name) => forced || this.setting('ipv6', name, 'force_forwarding') === '1') ?? 0;
+    // Link-local addresses are of one link alone.
+    const linkLocal = this.machinery.universe.addressSpan('fe80::/10');
+    const spans = linkLocal === undefined ? [] : [linkLocal];
+    const local = bdd.or(withinSpans(bdd, fields, env.source, spans) ?? 0, withinSpans(bdd, fields, env.destination, spans) ?? 0);
+    const forced = ['forwarding', 'force_forwarding'].some((leaf) => this.setting('ipv6', 'all', leaf) === '1');
+    const passing = forced ? 1 : (where(bdd, fields, env.iif, (name) => this.setting('ipv6', name, 'force_forwarding') === '1') ?? 0);
+    return bdd.minus(passing, local);
   }
 }

@@ -4,8 +4,8 @@ import type { KernelModel } from '../kernel-model.ts';
 import type { DecidedBy, SentPacket } from '../packet-model.ts';
 import type { Machinery } from './chain.ts';
 import { having, valuesOf, withinSpans } from './env.ts';
-import type { Env } from './env.ts';
-import type { Constants, Exit, FlowSet, Reachability, Tri } from './flow-space.ts';
+import type { Env, State } from './env.ts';
+import type { Answer, Constants, Exit, FlowSet, Reachability, Tri } from './flow-space.ts';
 import { joinSpans } from './layout.ts';
 import { reduceModel } from './machines.ts';
 import { Matcher } from './matching.ts';
@@ -34,6 +34,7 @@ class Analysis implements Reachability {
   private readonly walk: HostWalk;
   private readonly arrivals: readonly Arrival[];
   private readonly raw: number;
+  private readonly sent: { readonly delivered: readonly State[]; readonly answered: readonly State[] };
   private readonly unknownGroup: number;
   private enteredSets: Tri | undefined;
 
@@ -55,19 +56,23 @@ class Analysis implements Reachability {
     const ownedSpans = joinSpans(owned);
     const { bdd, fields } = universe;
     // An address that some station has is rightfully nowhere else.
-    this.arrivals = this.walk
-      .firstPackets()
-      .map((arrival) =>
-        arrival.at.kind === 'outside'
-          ? { ...arrival, set: bdd.minus(arrival.set, withinSpans(bdd, fields, arrival.env.destination, ownedSpans) ?? 0) }
-          : arrival,
-      )
-      .filter(({ set }) => set !== 0);
+    const rightful = (arrivals: readonly Arrival[]): readonly Arrival[] =>
+      arrivals
+        .map((arrival) =>
+          arrival.at.kind === 'outside'
+            ? { ...arrival, set: bdd.minus(arrival.set, withinSpans(bdd, fields, arrival.env.destination, ownedSpans) ?? 0) }
+            : arrival,
+        )
+        .filter(({ set }) => set !== 0);
+    const honest = rightful(this.walk.firstPackets());
+    this.arrivals = [...honest, ...rightful(this.walk.deviousPackets())];
     const delivered = this.arrivals.map(({ env, set }) => this.asFlow(env, set));
-    const answered = this.walk.replies(this.arrivals).map(({ arrival, back }) => {
+    const returned = this.walk.replies(honest).map(({ arrival, back }) => {
       const home = bdd.union(back.map((reply) => bdd.and(reply.set, this.walk.isOrigin(reply))));
-      return this.asFlow(arrival.env, bdd.and(arrival.set, home));
+      return { env: arrival.env, set: bdd.and(arrival.set, home) };
     });
+    const answered = returned.map(({ env, set }) => this.asFlow(env, set));
+    this.sent = { delivered: honest, answered: returned };
     this.raw = bdd.union([...delivered, ...answered]);
     // From here on no new question is asked.
     this.unknownGroup = bdd.group(universe.unknowns.map((_, i) => universe.behind + i));
@@ -84,6 +89,18 @@ class Analysis implements Reachability {
       return { must: asFlows(bdd.forall(group, set)), may: asFlows(bdd.exists(group, set)) };
     })();
     return this.enteredSets;
+  }
+
+  fateOf(packet: SentPacket): { readonly delivered: Answer; readonly answered: Answer } {
+    const { bdd } = this.universe;
+    const { mac: _, ...unsaid } = packet;
+    const one = this.space.only(unsaid);
+    const judged = (states: readonly State[]): Answer => {
+      const set = bdd.union(states.map((state) => bdd.and(state.set, one)));
+      if (bdd.exists(this.unknownGroup, set) === 0) return 'no';
+      return bdd.minus(one, bdd.forall(this.unknownGroup, set)) === 0 ? 'yes' : 'maybe';
+    };
+    return { delivered: judged(this.sent.delivered), answered: judged(this.sent.answered) };
   }
 
   unknowns(set: FlowSet): readonly DecidedBy[] {

@@ -48,6 +48,9 @@ export interface Tri {
   readonly may: FlowSet;
 }
 
+/** Of one packet: for certain, for certain not, or it depends on what is not modelled. */
+export type Answer = 'yes' | 'no' | 'maybe';
+
 export interface Exit {
   /** The interface it leaves by. */
   readonly interface: string;
@@ -58,14 +61,16 @@ export interface Exit {
 
 export interface Reachability {
   readonly space: FlowSpace;
-  /** Arrives where its destination rightfully is: the station's port, the host itself, or outside. */
+  /** Arrives where its destination rightfully is (the station's port, the host itself, or outside), also when a sender gives to the host what it could give its neighbour. */
   readonly delivered: Tri;
-  /** Delivered, and the reply comes back to where the flow began. */
+  /** Delivered as an honest sender sends it, and the reply comes back to where the flow began. */
   readonly answered: Tri;
   /** Flows that leave for the outside, by way out and by the source seen there. */
   readonly exits: readonly Exit[];
   /** Packets (MAC and source as sent) that get past everything before routing: what a forger could make the host believe. */
   readonly entered: Tri;
+  /** Of one packet as an honest sender sends it; its MAC is the sender's own. */
+  fateOf(packet: SentPacket): { readonly delivered: Answer; readonly answered: Answer };
   /** What is between `must` and `may` of these flows depends on these rules. */
   unknowns(set: FlowSet): readonly DecidedBy[];
   /** A packet as its sender sends it (destination before translation) that becomes one of these flows, if any does. */

@@ -18,6 +18,7 @@ export class Topology {
   /** By bridge. */
   private readonly members = new Map<string, string[]>();
   private readonly stationPorts = new Set<string>();
+  private readonly throughHost = new Set<string>();
   /** By bridge, or by the interface itself. */
   private readonly behind = new Map<string, { ports: (string | undefined)[]; macs: (string | undefined)[] }>();
   /** By port, the MAC of who is there. */
@@ -40,13 +41,14 @@ export class Topology {
     const owned = new Set<number>();
     const all: { ports: (string | undefined)[]; macs: (string | undefined)[] } = { ports: [], macs: [] };
     let twice = false;
-    for (const { port, mac, addresses } of model.stations) {
+    for (const { port, mac, addresses, throughHost } of model.stations) {
       const known = this.interfaces.get(port);
       if (known?.up !== true) continue;
       const at = known.portOf?.bridge ?? port;
       const behind = this.behind.get(at) ?? { ports: [], macs: [] };
       this.behind.set(at, behind);
       this.stationPorts.add(port);
+      if (throughHost === true) this.throughHost.add(port);
       if (!this.macAt.has(port)) this.macAt.set(port, mac);
       for (const text of addresses) {
         const number = addressNumber(universe.family, text);
@@ -106,6 +108,11 @@ export class Topology {
   /** Ports of the bridge behind which nobody in particular is known: the outer network. */
   outerPorts(bridge: string): readonly string[] {
     return (this.members.get(bridge) ?? []).filter((port) => !this.stationPorts.has(port));
+  }
+
+  /** Frames of others on the bridge for who is there go to the host. */
+  isThroughHost(port: string): boolean {
+    return this.throughHost.has(port);
   }
 
   isolated(port: string): boolean {

@@ -18,8 +18,6 @@ export interface Arrival extends State {
     | { readonly kind: 'host' }
     /** The port (or interface) that the packet left by, and the MAC of who is behind it. */
     | { readonly kind: 'station' | 'outside'; readonly port: Slot<string>; readonly mac: Slot<string> };
-  /** A bridge forwarded it: host and policy routing have not seen it. */
-  readonly across: boolean;
   /** The interface of IP that it left by; where a reply comes in. */
   readonly link: Slot<string>;
 }
@@ -55,7 +53,7 @@ export class HostWalk {
     const { universe } = this.machinery;
     const host = universe.fields.origin.is(0);
     const wire: Env = { ...this.start(), mac: told('origin', this.topology.honestMacs(universe.origins)), iif: this.portSlot };
-    const fromWire = this.arrive([{ env: wire, set: universe.bdd.minus(universe.valid, host) }]);
+    const fromWire = this.arrive([{ env: wire, set: universe.bdd.minus(universe.valid, host) }], this.portSlot, this.linkSlot);
     const own = universe.bdd.and(universe.bdd.and(universe.valid, host), this.localSources);
     return [...fromWire, ...this.send([{ env: { ...this.start(), mac: absent, iif: absent }, set: own }])];
   }
@@ -65,8 +63,16 @@ export class HostWalk {
     const { universe } = this.machinery;
     const wire: Env = { ...this.start(), mac: told('mac', universe.macs), iif: this.portSlot };
     const set = universe.bdd.minus(universe.valid, universe.fields.origin.is(0));
-    const [up, across] = this.ingress([{ env: wire, set }], this.portSlot);
+    const { up, across } = this.ingress([{ env: wire, set }], this.portSlot);
     return [...this.hooks.ip('prerouting', this.raise(up, this.linkSlot)), ...across];
+  }
+
+  /** Packets for neighbours that are addressed to the host as if it were the router: to where they end. */
+  deviousPackets(): readonly Arrival[] {
+    const { universe } = this.machinery;
+    const wire: Env = { ...this.start(), mac: told('origin', this.topology.honestMacs(universe.origins)), iif: this.portSlot };
+    const set = universe.bdd.minus(universe.valid, universe.fields.origin.is(0));
+    return this.receive(this.raise(this.ingress([{ env: wire, set }], this.portSlot).devious, this.linkSlot));
   }
 
   /** The replies to what has arrived; sets are still of the packets that began it. */
@@ -75,13 +81,18 @@ export class HostWalk {
       const env = replyEnv(arrival);
       if (arrival.at.kind === 'host')
         return { arrival, back: this.send([{ env: { ...env, mac: absent, iif: absent }, set: arrival.set }]) };
-      return { arrival, back: this.arriveReply(arrival, arrival.at.port, { ...env, mac: arrival.at.mac, iif: arrival.at.port }) };
+      const { port, mac } = arrival.at;
+      return { arrival, back: this.arrive([{ env: { ...env, mac, iif: port }, set: arrival.set }], port, arrival.link) };
     });
   }
 
   /** Where the packet's reply has arrived is where it began. */
   isOrigin(reply: Arrival): number {
     const { bdd, fields, origins, originNumber } = this.machinery.universe;
+    const { source, destination, sport, dport, original } = reply.env;
+    // From whom it was sent to, or nobody there takes it for an answer.
+    const expected = sameSlot(source, original.destination) && sameSlot(sport, original.dport);
+    if (!expected || !sameSlot(destination, original.source) || !sameSlot(dport, original.sport)) return 0;
     if (reply.at.kind === 'host') return fields.origin.is(0);
     const { port } = reply.at;
     if (port.kind === 'field' && port.value !== 'itself') {
@@ -115,38 +126,49 @@ export class HostWalk {
   }
 
   /** Frames at the interface in `iif`: up to the host, and across bridges. */
-  private arrive(states: readonly State[]): readonly Arrival[] {
-    const [up, across] = this.ingress(states, this.portSlot);
-    return [...this.receive(this.raise(up, this.linkSlot)), ...this.across(across, this.portSlot, this.linkSlot)];
+  private arrive(states: readonly State[], port: Slot<string>, link: Slot<string>): readonly Arrival[] {
+    const { up, across } = this.ingress(states, port);
+    return [...this.receive(this.raise(up, link)), ...this.across(across, port, link)];
   }
 
-  private arriveReply(arrival: Arrival, port: Slot<string>, env: Env): readonly Arrival[] {
-    const entered = this.hooks.device('ingress', [{ env, set: arrival.set }], ({ iif }) => iif);
-    // Who answers sends to whom it has heard from: the host, or a neighbour.
-    if (arrival.across) return this.across(this.hooks.bridged('prerouting', entered), port, arrival.link);
-    return this.receive(this.raise(this.bridgeIn(entered, port), arrival.link));
-  }
-
-  /** Past the device's own chains and the bridge's first hook: those for the host, those for others on the same layer 2. */
-  private ingress(states: readonly State[], port: Slot<string>): readonly [up: readonly State[], across: readonly State[]] {
+  /**
+   * Past the device's own chains and the bridge's first hook. An honest sender addresses its frame to the machine that has the destination on its own layer 2, or to
+   * its router on the outer network, and else to the host (concrete/layer2.ts has the rule in words); `devious`: those that address to the host what is a neighbour's.
+   */
+  private ingress(states: readonly State[], port: Slot<string>): Ingress {
     const { bdd, fields } = this.machinery.universe;
     const entered = this.hooks.device('ingress', states, ({ iif }) => iif);
-    const shared = where(bdd, fields, port, (name) => {
-      const bridge = this.topology.bridgeOf(name);
-      return bridge !== undefined && this.topology.outerPorts(bridge).length > 0;
-    });
     const onBridge = where(bdd, fields, port, (name) => this.topology.bridgeOf(name) !== undefined) ?? 0;
     const [bridged, plain] = split(bdd, entered, onBridge);
     const after = this.hooks.bridged('prerouting', bridged);
-    // A sender may choose: the host as its router, or its neighbour.
-    return [[...plain, ...this.hooks.bridged('input', after)], split(bdd, after, shared ?? 0)[0]];
+    const up: State[] = [...plain];
+    const across: State[] = [];
+    for (const { env, set } of after) {
+      const neighbours = bdd.and(set, this.forNeighbours(env, port));
+      if (neighbours !== 0) across.push({ env, set: neighbours });
+      const rest = bdd.minus(set, neighbours);
+      if (rest !== 0) up.push(...this.hooks.bridged('input', [{ env, set: rest }]));
+    }
+    return { up, across, devious: this.hooks.bridged('input', across) };
   }
 
-  private bridgeIn(states: readonly State[], port: Slot<string>): readonly State[] {
+  /** Frames that an honest sender at the port addresses to others on its layer 2. */
+  private forNeighbours(env: Env, port: Slot<string>): number {
     const { bdd, fields } = this.machinery.universe;
-    const onBridge = where(bdd, fields, port, (name) => this.topology.bridgeOf(name) !== undefined) ?? 0;
-    const [bridged, plain] = split(bdd, states, onBridge);
-    return [...plain, ...this.hooks.bridged('input', this.hooks.bridged('prerouting', bridged))];
+    const unicast = where(bdd, fields, this.machinery.routing.kindOf(env.destination), (kind) => kind === 'unicast') ?? 0;
+    const bridges = new Set([...(valuesOf(port) ?? [])].flatMap((name) => this.topology.bridgeOf(name) ?? []));
+    const sets = [...bridges].map((bridge) => {
+      const outer = new Set(this.topology.outerPorts(bridge));
+      const stations = this.topology.stationsAt(bridge);
+      const [to] = stations ? this.topology.slotsOf(stations, env.destination) : [absent];
+      const known = stations ? this.at(bridge, env) : 0;
+      const through = where(bdd, fields, to, (name) => this.topology.isThroughHost(name)) ?? 0;
+      const toStation = known === 0 ? 0 : bdd.minus(bdd.minus(known, through), this.mayNot(port, to));
+      const inner = outer.size === 0 ? 0 : (where(bdd, fields, port, (name) => !outer.has(name)) ?? 0);
+      const here = where(bdd, fields, port, (name) => this.topology.bridgeOf(name) === bridge) ?? 0;
+      return bdd.and(here, bdd.or(toStation, bdd.minus(inner, known)));
+    });
+    return bdd.and(unicast, bdd.union(sets));
   }
 
   /** From here on the interface is the bridge, not its port. */
@@ -180,7 +202,7 @@ export class HostWalk {
   }
 
   private atHost(state: State): Arrival {
-    return { ...state, at: { kind: 'host' }, across: false, link: absent };
+    return { ...state, at: { kind: 'host' }, link: absent };
   }
 
   /** The host's own packets. */
@@ -227,7 +249,7 @@ export class HostWalk {
         port === undefined ? 0 : bdd.union(names.map((name) => bdd.and(having(bdd, fields, env.oif, name), this.at(name, env))));
       const here = bdd.and(set, owned);
       if (port !== undefined && here !== 0)
-        arrivals.push(...this.egress([{ env, set: here, at: { kind: 'station', port, mac }, across: false, link: env.oif }]));
+        arrivals.push(...this.egress([{ env, set: here, at: { kind: 'station', port, mac }, link: env.oif }]));
       const rest = bdd.minus(set, owned);
       const plain = where(bdd, fields, env.oif, (name) => !this.topology.isBridge(name)) ?? 0;
       const outside = bdd.and(rest, plain);
@@ -236,13 +258,13 @@ export class HostWalk {
           env,
           set: outside,
           at: { kind: 'outside', port: env.oif, mac: constant(OTHER_MAC) },
-          across: false,
+
           link: env.oif,
         });
       for (const name of names) {
         if (!this.topology.isBridge(name) || (port !== undefined && this.topology.outerPorts(name).length === 0)) continue;
         const onto = bdd.and(rest, having(bdd, fields, env.oif, name));
-        if (onto !== 0) arrivals.push(...this.ontoBridge(name, { env, set: onto }, undefined, constant(name), false));
+        if (onto !== 0) arrivals.push(...this.ontoBridge(name, { env, set: onto }, undefined, constant(name)));
       }
     }
     return arrivals;
@@ -279,7 +301,7 @@ export class HostWalk {
       // Translated there, it goes where it is routed to.
       if (translated.length > 0) arrivals.push(...this.route(translated));
       for (const { env, set } of entered) {
-        for (const one of this.ontoBridge(bridge, { env, set }, port, constant(bridge), true)) {
+        for (const one of this.ontoBridge(bridge, { env, set }, port, constant(bridge))) {
           if (one.at.kind === 'host') continue;
           const out = one.at.port;
           const forwarded = this.hooks.bridged('forward', [{ env: { ...one.env, iif: port, oif: out }, set: one.set }]);
@@ -297,13 +319,7 @@ export class HostWalk {
   }
 
   /** To which of a bridge's ports; `from`: the port it came in by, undefined for the host's own. */
-  private ontoBridge(
-    bridge: string,
-    { env, set }: State,
-    from: Slot<string> | undefined,
-    link: Slot<string>,
-    across: boolean,
-  ): readonly Arrival[] {
+  private ontoBridge(bridge: string, { env, set }: State, from: Slot<string> | undefined, link: Slot<string>): readonly Arrival[] {
     const { bdd, fields } = this.machinery.universe;
     const stations = this.topology.stationsAt(bridge);
     const owned = bdd.and(set, this.at(bridge, env));
@@ -311,14 +327,14 @@ export class HostWalk {
     if (stations && owned !== 0) {
       const [port, mac] = this.topology.slotsOf(stations, env.destination);
       const kept = from === undefined ? owned : bdd.minus(owned, this.mayNot(from, port));
-      arrivals.push({ env, set: kept, at: { kind: 'station', port, mac }, across, link });
+      arrivals.push({ env, set: kept, at: { kind: 'station', port, mac }, link });
     }
     const [outer] = this.topology.outerPorts(bridge);
     const others = bdd.minus(set, this.at(bridge, env));
     if (outer !== undefined && others !== 0) {
       const back = from === undefined ? 0 : (where(bdd, fields, from, (name) => name === outer || this.topology.isolated(name)) ?? 0);
       const kept = bdd.minus(others, this.topology.isolated(outer) ? back : from === undefined ? 0 : having(bdd, fields, from, outer));
-      arrivals.push({ env, set: kept, at: { kind: 'outside', port: constant(outer), mac: constant(OTHER_MAC) }, across, link });
+      arrivals.push({ env, set: kept, at: { kind: 'outside', port: constant(outer), mac: constant(OTHER_MAC) }, link });
     }
     return this.egress(arrivals.filter((one) => one.set !== 0));
   }
@@ -341,6 +357,14 @@ export class HostWalk {
     });
   }
 }
+
+interface Ingress {
+  readonly up: readonly State[];
+  readonly across: readonly State[];
+  readonly devious: readonly State[];
+}
+
+const sameSlot = (a: Slot<number>, b: Slot<number>): boolean => a.id === b.id;
 
 function replyEnv({ env }: Arrival): Omit<Env, 'mac' | 'iif'> {
   const { source, destination, sport, dport } = env;
