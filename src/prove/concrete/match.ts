@@ -1,5 +1,6 @@
 /** Whether a match holds for a packet, and what maps give for it. */
-import { addressRange } from '../../hoststate/nft-normal-expression.ts';
+import { addressRange, normalExpression } from '../../hoststate/nft-normal-expression.ts';
+import { readExpression } from '../../hoststate/nft-read-rule.ts';
 import { isVerdict } from '../../hoststate/nft.ts';
 import type { NftExpr, NftMapElement, NftMatchOp, NftTable, NftVerdict } from '../../hoststate/nft.ts';
 import { compareIp, parseIp } from '../../net/ip.ts';
@@ -45,18 +46,24 @@ export function lookUpData({ key, data }: { readonly key: NftExpr; readonly data
   return found && { ...found, values: found.values.filter((value): value is NftExpr => !isVerdict(value)) };
 }
 
-/** `{ 80 : 10.0.0.1 }` is read as a set of pairs, which the reader of rules does not know: nothing is known then. */
+/** `{ 80 : 10.0.0.1 }`: to the reader of rules a set of pairs, or a pair alone, which it does not know. */
 function anonymousMap(data: NftExpr): { readonly set: readonly NftMapElement[] } | undefined {
-  if (typeof data !== 'object' || !('set' in data)) return undefined;
-  const pairs = data.set.map((element): NftMapElement | undefined => {
+  if (typeof data !== 'object') return undefined;
+  const known = anonymousMaps.get(data);
+  if (known) return known;
+  const pairs = ('set' in data ? data.set : [data]).map((element): NftMapElement | undefined => {
     const raw: unknown = typeof element === 'object' && 'unknown' in element ? element.unknown : undefined;
-    const [key, value]: unknown[] = Array.isArray(raw) ? raw : [];
-    return isPlain(key) && isPlain(value) ? [key, value] : undefined;
+    if (!Array.isArray(raw) || raw.length !== 2) return undefined;
+    const [key, value]: unknown[] = raw;
+    return [normalExpression(readExpression(key)), normalExpression(readExpression(value))];
   });
-  return pairs.every((pair) => pair !== undefined) ? { set: pairs } : undefined;
+  if (!pairs.every((pair) => pair !== undefined)) return undefined;
+  const made = { set: pairs };
+  anonymousMaps.set(data, made);
+  return made;
 }
 
-const isPlain = (value: unknown): value is string | number => typeof value === 'string' || typeof value === 'number';
+const anonymousMaps = new WeakMap<object, { readonly set: readonly NftMapElement[] }>();
 
 function lookUp(
   value: Value,
