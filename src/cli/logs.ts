@@ -1,7 +1,7 @@
 /** The work of `weft logs`. Rules and names are those of the last apply: packets were judged by it, not by what the file says now. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { openStore } from '../apply/store.ts';
-import { WEFT_DNS_PORT } from '../compile/ports.ts';
+import { WEFT_DNS_PORT } from '../hoststate/ports.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import type { DiagnosticCode } from '../diagnostic/codes.ts';
 import { didYouMean } from '../fabric/did-you-mean.ts';

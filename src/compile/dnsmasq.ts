@@ -7,7 +7,7 @@ import type { Fabric, Network, Nic, RoutedNetwork, SubnetNetwork } from '../fabr
 import type { DnsmasqService, HostFacts } from '../hoststate/model.ts';
 import { networkMtu, outerInterface, resolversOn } from './links.ts';
 import { hostsText, namedAddresses, outerLookingNames, reverseZones } from './names.ts';
-import { WEFT_DNS_PORT } from './ports.ts';
+import { WEFT_DNS_PORT } from '../hoststate/ports.ts';
 import { answeringAt, HOST_RESOLV_FILE, upstreamsOf } from './upstreams.ts';
 
 export interface DnsmasqOptions {

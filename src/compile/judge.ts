@@ -6,7 +6,7 @@ import { parseIp, parsePrefix, prefixContains, type Ip, type Prefix } from '../n
 import type { Ports } from '../config/flow.ts';
 import type { Direction, Endpoint, Entry, HostPolicy, Layer, Peer, PolicyNetwork, Publication } from './policy-model.ts';
 import { familyOf } from './prefixes.ts';
-import { WEFT_DNS_PORT } from './ports.ts';
+import { WEFT_DNS_PORT } from '../hoststate/ports.ts';
 
 export interface Flow {
   /** Canonical text: the source before, the destination after NAT. */

@@ -43,7 +43,7 @@ import {
 import type { PublishRules } from './nft-publish.ts';
 import type { HostPolicy, PolicyNetwork } from './policy-model.ts';
 import { familyOf } from './prefixes.ts';
-import { WEFT_DNS_PORT } from './ports.ts';
+import { WEFT_DNS_PORT } from '../hoststate/ports.ts';
 
 const FILTER = 0;
 const nfproto = meta('nfproto');

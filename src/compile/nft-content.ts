@@ -10,7 +10,7 @@ import { sortedBy } from './local-nics.ts';
 import { anyOf, daddr, has, is, isNot, jump, l4proto, payload, prefixExpr, rule, saddr, type TableParts, words } from './nft-words.ts';
 import type { Entry, Peer } from './policy-model.ts';
 import { normalPrefixes } from './prefixes.ts';
-import { WEFT_DNS_PORT } from './ports.ts';
+import { WEFT_DNS_PORT } from '../hoststate/ports.ts';
 
 /** nflog group of everything Weft logs. */
 export const LOG_GROUP = 87;

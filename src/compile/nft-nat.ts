@@ -25,7 +25,7 @@ import type { PublishRules } from './nft-publish.ts';
 import { outerDns } from './nft-outer.ts';
 import type { HostPolicy } from './policy-model.ts';
 import { familyOf } from './prefixes.ts';
-import { WEFT_DNS_PORT } from './ports.ts';
+import { WEFT_DNS_PORT } from '../hoststate/ports.ts';
 
 /** NF_IP_PRI_NAT_DST and _SRC, and after both. */
 const DSTNAT = -100;

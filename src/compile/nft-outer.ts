@@ -27,7 +27,7 @@ import {
 } from './nft-words.ts';
 import type { Family } from '../net/ip.ts';
 import type { HostPolicy, PolicyNetwork } from './policy-model.ts';
-import { WEFT_DNS_PORT } from './ports.ts';
+import { WEFT_DNS_PORT } from '../hoststate/ports.ts';
 import { familyOf } from './prefixes.ts';
 
 const etherSource = payload('ether', 'saddr');

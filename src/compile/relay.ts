@@ -8,7 +8,7 @@ import type { RelayListener, RelayService, RelayUpstream } from '../hoststate/mo
 import { LONGEST_TTL_SECONDS } from './dnsmasq.ts';
 import { usedDomains, type UsedDomain } from './domain-sets.ts';
 import type { HostPolicy } from './policy-model.ts';
-import { WEFT_RELAY_PORT } from './ports.ts';
+import { WEFT_RELAY_PORT } from '../hoststate/ports.ts';
 import { answeringAt, HOST_RESOLV_FILE, resolverOf, upstreamsOf } from './upstreams.ts';
 
 /** A program that connects a little after its name server's answer has run out still reaches what it was told. */

@@ -5,7 +5,7 @@
 import '../bed/sandboxed.ts';
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { WEFT_DNS_PORT } from '../../src/compile/ports.ts';
+import { WEFT_DNS_PORT } from '../../src/hoststate/ports.ts';
 import { OUTSIDE4, OUTSIDE6, withPolicy, type PolicyBed } from './policy-bed.ts';
 import type { Small } from './small-fabric.ts';
 

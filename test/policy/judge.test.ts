@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { judge, type Flow } from '../../src/compile/judge.ts';
-import { WEFT_DNS_PORT } from '../../src/compile/ports.ts';
+import { WEFT_DNS_PORT } from '../../src/hoststate/ports.ts';
 import type { Probe } from '../../src/twin/prober.ts';
 import { OUTSIDE4, OUTSIDE6, withPolicy, type PolicyBed } from './policy-bed.ts';
 import type { Small, SmallNetwork, SmallRule } from './small-fabric.ts';

@@ -1,0 +1,212 @@
+/**
+ * The flows that the file allows, worked out from its rules and defaults alone (design.md section 2, "Defaults and meanings") and from nothing that the compiler
+ * makes of them. Destinations are those after translation, as everywhere in flow sets; so what is asked at a gateway's port 53 stands here as what it becomes.
+ */
+import type { Ports } from '../../config/flow.ts';
+import type { Publish, Rule } from '../../fabric/model.ts';
+import { WEFT_DNS_PORT } from '../../hoststate/ports.ts';
+import type { FlowSet, FlowSpace } from '../symbolic/flow-space.ts';
+import { familyOf, type Endpoint } from './endpoints.ts';
+import { echo, portsSet, protocolNumbers, rangesOf } from './ports.ts';
+import { routedDestinations, union, type Sides } from './sides.ts';
+import { hasOwnRules, type Gateway } from './world.ts';
+
+export interface Meaning {
+  /** Flows of which the file decides: from or to a guest with a policy, and what must never pass whatever it says. */
+  readonly domain: FlowSet;
+  /** Of the domain, what may be delivered. */
+  readonly allowed: FlowSet;
+  /** What has to be delivered and answered, from every source port: allowed, between those who are there and honest. */
+  readonly required: FlowSet;
+  /** Of `allowed`, what Weft itself offers its guests: DHCP, DNS and ping at their gateway. */
+  readonly housekeeping: FlowSet;
+  /** By rule, what it speaks of (whether it decides or not). */
+  ruleSet(rule: Rule): FlowSet;
+  publishSet(one: Publish): FlowSet;
+  /** `egress: allow` and `from-host: allow`. */
+  readonly egress: FlowSet;
+  readonly fromHost: FlowSet;
+  readonly blocked: FlowSet;
+}
+
+export function meaningOf(sides: Sides): Meaning {
+  const { space, world } = sides;
+  const { fabric, gateways } = world;
+  const filtered = sides.endpoints.filter(({ network }) => network.filter === 'on');
+  const isolated = sides.endpoints.filter(({ network }) => network.kind === 'isolated');
+  const shared = sides.endpoints.filter(({ network }) => network.kind === 'bridged');
+  const someone = space.or(sides.guests, sides.host, sides.outside);
+
+  const rules = new Map<Rule, FlowSet>();
+  const ruleSet = (rule: Rule): FlowSet => {
+    const known = rules.get(rule);
+    if (known !== undefined) return known;
+    const set = space.and(sides.sources(rule.from), sides.destinations(rule.to), portsSet(space, rule.ports));
+    rules.set(rule, set);
+    return set;
+  };
+  const published = new Map<Publish, FlowSet>();
+  const publishSet = (one: Publish): FlowSet => {
+    const known = published.get(one);
+    if (known !== undefined) return known;
+    const set = one.host === world.host ? publishedFlows(one, sides) : space.none;
+    published.set(one, set);
+    return set;
+  };
+  const blocked = union(space, fabric.block.map(ruleSet));
+  const allowed = union(space, fabric.allow.map(ruleSet));
+  const translated = union(space, fabric.publish.map(publishSet));
+
+  const egress = space.and(
+    sides.from(sides.endpoints.filter(({ nic, network }) => nic.egress === 'allow' && network.kind !== 'isolated')),
+    sides.toInternet,
+  );
+  const fromHost = space.and(sides.host, sides.to(filtered.filter(({ network }) => network.fromHost === 'allow')));
+  const local = gateways.filter(({ address }) => familyOf(address) === space.family);
+  const services = offered(sides, local, filtered, fabric.block);
+
+  // Whatever is allowed: isolated networks and the outside have nothing to do with each other.
+  const outer = space.or(sides.outside, sides.from(shared));
+  const toOuter = space.or(sides.toOutside, sides.to(shared), space.destination(world.elsewhere));
+  const sealed = space.or(space.and(sides.from(isolated), toOuter), space.and(outer, sides.to(isolated)));
+  // Nor is a private address reached from there but by a translation, nor another host's network by its address.
+  const hidden = space.and(outer, space.destination(world.keptIn));
+  const elsewhere = space.and(sides.guests, space.destination(world.elsewhere));
+
+  const plain = space.minus(space.or(allowed, egress, fromHost), space.or(hidden, elsewhere));
+  const opened = space.minus(space.or(plain, translated, services.required, services.optional), space.or(blocked, sealed));
+
+  const nobody = space.destination(world.never);
+  const strangers = space.or(someone, sides.outsideForged);
+  const decided = space.or(
+    space.and(sides.from(filtered), someone),
+    space.and(strangers, sides.to(filtered)),
+    sealed,
+    space.and(sides.outsideForged, space.destination(world.keptIn)),
+    space.and(sides.outsideForged, space.destination(local.filter((one) => !one.public).map(({ address }) => address))),
+  );
+  const dnsAsked = union(
+    space,
+    local.map((one) =>
+      space.and(sides.from(ofNetwork(filtered, one)), space.destination([one.address]), tcpOrUdp(space), space.dport([port53])),
+    ),
+  );
+  const domain = space.minus(decided, nobody);
+  const inDomain = space.and(space.or(opened, services.always, space.minus(services.dns, services.dnsBlocked)), domain);
+  const reached = space.or(sides.toHost, sides.toGuests, hasOwnRules(world.model) ? space.none : routedDestinations(sides));
+  const outward = hasOwnRules(world.model) ? space.none : space.and(sides.from(shared), sides.toOutside);
+  const required = space.and(
+    space.or(opened, space.minus(services.dns, services.dnsBlocked)),
+    sides.honest,
+    sides.toSomebody,
+    space.or(reached, outward),
+    domain,
+  );
+  return {
+    domain,
+    allowed: inDomain,
+    required: space.minus(required, space.or(sides.toItself(), dnsAsked, services.optional)),
+    housekeeping: space.or(services.always, services.dns, services.required, services.optional),
+    ruleSet,
+    publishSet,
+    egress,
+    fromHost,
+    blocked,
+  };
+}
+
+const port53 = { from: 53, to: 53 };
+const dnsAnswered = { from: WEFT_DNS_PORT, to: WEFT_DNS_PORT };
+const tcpOrUdp = (space: FlowSpace): FlowSet => space.protocol([protocolNumbers.tcp, protocolNumbers.udp]);
+const ofNetwork = (endpoints: readonly Endpoint[], { network }: Gateway): readonly Endpoint[] =>
+  endpoints.filter((endpoint) => endpoint.network === network);
+
+/** The target's ports, for who may use it: without `from` everybody but the guests of isolated networks. */
+function publishedFlows({ address, ports, to, from }: Publish, sides: Sides): FlowSet {
+  const { space, world } = sides;
+  if (address !== undefined && familyOf(address) !== space.family) return space.none;
+  const targets = sides.endpointsOf({ kind: 'guests', text: '', endpoints: [to] }).filter(({ bootstrap }) => !bootstrap);
+  // Without an address of the family there is nothing to call.
+  const positions = address === undefined ? world.hostAddresses.filter((own) => familyOf(own) === space.family) : [address];
+  if (targets.length === 0 || positions.length === 0) return space.none;
+  const open = space.or(sides.from(sides.endpoints.filter(({ network }) => network.kind !== 'isolated')), sides.host, sides.outside);
+  const users = from === undefined ? open : sides.sources(from);
+  const doors = ports.map(({ protocol, first, last, target }) =>
+    space.and(space.protocol([protocolNumbers[protocol]]), space.dport([{ from: target, to: target + last - first }])),
+  );
+  return space.and(users, sides.to(targets), space.or(...doors));
+}
+
+interface Services {
+  /** Ping of the gateway, unless blocked. */
+  readonly required: FlowSet;
+  /** Let in though nothing need answer. */
+  readonly optional: FlowSet;
+  /** DHCP at the gateway, which no block touches. */
+  readonly always: FlowSet;
+  /** What questions at port 53 of the gateway become. */
+  readonly dns: FlowSet;
+  /** Of it, what a block of port 53 at the gateway forbids. */
+  readonly dnsBlocked: FlowSet;
+}
+
+/** What a guest with a policy may always ask of its own gateway. */
+function offered(sides: Sides, gateways: readonly Gateway[], filtered: readonly Endpoint[], block: readonly Rule[]): Services {
+  const { space } = sides;
+  const all = gateways.map((one) => {
+    const from = sides.from(ofNetwork(filtered, one));
+    const to = space.destination([one.address]);
+    const bridged = one.network.kind === 'bridged';
+    const ping = bridged ? space.none : space.and(from, to, echo(space));
+    const plainDns = bridged ? space.none : space.and(from, to, tcpOrUdp(space), space.dport([port53]));
+    const dns = space.and(from, space.destination([one.answers]), tcpOrUdp(space), space.dport([dnsAnswered]));
+    const [client, server] = space.family === 4 ? [68, 67] : [546, 547];
+    const dhcp = space.and(
+      from,
+      to,
+      space.protocol([protocolNumbers.udp]),
+      space.sport([{ from: client, to: client }]),
+      space.dport([{ from: server, to: server }]),
+    );
+    return { ping, plainDns, dns, dhcp, blocked: space.and(dns, blockedQuestions(sides, one, block)) };
+  });
+  return {
+    required: union(
+      space,
+      all.map(({ ping }) => ping),
+    ),
+    optional: union(
+      space,
+      all.map(({ plainDns }) => plainDns),
+    ),
+    always: union(
+      space,
+      all.map(({ dhcp }) => dhcp),
+    ),
+    dns: union(
+      space,
+      all.map(({ dns }) => dns),
+    ),
+    dnsBlocked: union(
+      space,
+      all.map(({ blocked }) => blocked),
+    ),
+  };
+}
+
+/** By whom and with which protocol the gateway's port 53 must not be asked. */
+function blockedQuestions(sides: Sides, { address }: Gateway, block: readonly Rule[]): FlowSet {
+  const { space } = sides;
+  const covers = (ports: Ports, protocol: 'tcp' | 'udp'): boolean =>
+    rangesOf(ports, protocol).some(({ from, to }) => from <= 53 && 53 <= to);
+  const at = space.destination([address]);
+  return union(
+    space,
+    block
+      .filter((rule) => space.and(sides.destinations(rule.to), at) !== space.none)
+      .map((rule) => {
+        const protocols = (['tcp', 'udp'] as const).filter((protocol) => covers(rule.ports, protocol));
+        return space.and(sides.sources(rule.from), space.protocol(protocols.map((protocol) => protocolNumbers[protocol])));
+      }),
+  );
+}
