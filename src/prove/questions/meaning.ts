@@ -69,8 +69,12 @@ export function meaningOf(sides: Sides): Meaning {
   const outer = space.or(sides.outside, sides.from(shared));
   const toOuter = space.or(sides.toOutside, sides.to(shared), space.destination(world.elsewhere));
   const sealed = space.or(space.and(sides.from(isolated), toOuter), space.and(outer, sides.to(isolated)));
-  // Nor is a private address reached from there but by a translation, nor another host's network by its address.
-  const hidden = space.and(outer, space.destination(world.keptIn));
+  // Nor is a private address reached from there but by a translation, nor a gateway at all, nor another host's network by its address.
+  const closed = space.destination(local.filter((one) => !one.public).map(({ address }) => address));
+  const hidden = space.or(
+    space.minus(space.and(outer, space.destination(world.keptIn)), sides.toHost),
+    space.and(sides.outsideForged, closed),
+  );
   const elsewhere = space.and(sides.guests, space.destination(world.elsewhere));
 
   const plain = space.minus(space.or(allowed, egress, fromHost), space.or(hidden, elsewhere));
@@ -83,7 +87,7 @@ export function meaningOf(sides: Sides): Meaning {
     space.and(strangers, sides.to(filtered)),
     sealed,
     space.and(sides.outsideForged, space.destination(world.keptIn)),
-    space.and(sides.outsideForged, space.destination(local.filter((one) => !one.public).map(({ address }) => address))),
+    space.and(sides.outsideForged, closed),
   );
   const dnsAsked = union(
     space,
@@ -102,10 +106,15 @@ export function meaningOf(sides: Sides): Meaning {
     space.or(reached, outward),
     domain,
   );
+  // Addresses that are not seen outside are no way for the host and those who are there to speak with each other.
+  const inward = space.or(
+    space.and(sides.host, space.source(world.inside), sides.to(shared)),
+    space.and(sides.from(shared), sides.toHost, space.destination(world.inside)),
+  );
   return {
     domain,
     allowed: inDomain,
-    required: space.minus(required, space.or(sides.toItself(), dnsAsked, services.optional)),
+    required: space.minus(required, space.or(sides.toItself(), dnsAsked, services.optional, dhcp(space), inward)),
     housekeeping: space.or(services.always, services.dns, services.required, services.optional),
     ruleSet,
     publishSet,
@@ -142,7 +151,7 @@ interface Services {
   readonly required: FlowSet;
   /** Let in though nothing need answer. */
   readonly optional: FlowSet;
-  /** DHCP at the gateway, which no block touches. */
+  /** DHCP at the gateway and its answers, which no block touches. */
   readonly always: FlowSet;
   /** What questions at port 53 of the gateway become. */
   readonly dns: FlowSet;
@@ -160,15 +169,8 @@ function offered(sides: Sides, gateways: readonly Gateway[], filtered: readonly 
     const ping = bridged ? space.none : space.and(from, to, echo(space));
     const plainDns = bridged ? space.none : space.and(from, to, tcpOrUdp(space), space.dport([port53]));
     const dns = space.and(from, space.destination([one.answers]), tcpOrUdp(space), space.dport([dnsAnswered]));
-    const [client, server] = space.family === 4 ? [68, 67] : [546, 547];
-    const dhcp = space.and(
-      from,
-      to,
-      space.protocol([protocolNumbers.udp]),
-      space.sport([{ from: client, to: client }]),
-      space.dport([{ from: server, to: server }]),
-    );
-    return { ping, plainDns, dns, dhcp, blocked: space.and(dns, blockedQuestions(sides, one, block)) };
+    const leases = space.and(from, to, between(space, 'client'));
+    return { ping, plainDns, dns, leases, blocked: space.and(dns, blockedQuestions(sides, one, block)) };
   });
   return {
     required: union(
@@ -179,10 +181,7 @@ function offered(sides: Sides, gateways: readonly Gateway[], filtered: readonly 
       space,
       all.map(({ plainDns }) => plainDns),
     ),
-    always: union(
-      space,
-      all.map(({ dhcp }) => dhcp),
-    ),
+    always: union(space, [...all.map(({ leases }) => leases), space.and(sides.host, sides.to(filtered), between(space, 'server'))]),
     dns: union(
       space,
       all.map(({ dns }) => dns),
@@ -192,6 +191,22 @@ function offered(sides: Sides, gateways: readonly Gateway[], filtered: readonly 
       all.map(({ blocked }) => blocked),
     ),
   };
+}
+
+/** What DHCP's clients or servers send; rules do not ask in which family they do. */
+function between(space: FlowSpace, sender: 'client' | 'server'): FlowSet {
+  const pairs = [
+    [68, 67],
+    [546, 547],
+  ].map(([client = 0, server = 0]) => (sender === 'client' ? [client, server] : [server, client]));
+  const flows = pairs.map(([from = 0, to = 0]) => space.and(space.sport([{ from, to: from }]), space.dport([{ from: to, to }])));
+  return space.and(space.protocol([protocolNumbers.udp]), space.or(...flows));
+}
+
+/** Guests speak DHCP as clients and under their own hardware address only, whoever they speak to. */
+function dhcp(space: FlowSpace): FlowSet {
+  const ports = [67, 68, 546, 547].map((port) => ({ from: port, to: port }));
+  return space.and(space.protocol([protocolNumbers.udp]), space.dport(ports));
 }
 
 /** By whom and with which protocol the gateway's port 53 must not be asked. */

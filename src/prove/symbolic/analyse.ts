@@ -53,8 +53,10 @@ class Analysis implements Reachability {
     this.space = new Space(universe);
     this.walk = new HostWalk(machinery, model);
     const owned = [...new Topology(universe, model).owned].map((index) => ({ from: index, to: index }));
-    const ownedSpans = joinSpans(owned);
+    const local = model.routes.flatMap(({ type, prefix }) => (type === 'local' ? (universe.addressSpan(prefix) ?? []) : []));
+    const ownedSpans = joinSpans([...owned, ...local]);
     const { bdd, fields } = universe;
+<<<<<<< HEAD
     // An address that some station has is rightfully nowhere else.
     const rightful = (arrivals: readonly Arrival[]): readonly Arrival[] =>
       arrivals
@@ -66,6 +68,17 @@ class Analysis implements Reachability {
         .filter(({ set }) => set !== 0);
     const honest = rightful(this.walk.firstPackets());
     this.arrivals = [...honest, ...rightful(this.walk.deviousPackets())];
+=======
+    // An address that some station or the host itself has is rightfully nowhere else.
+    this.arrivals = this.walk
+      .firstPackets()
+      .map((arrival) =>
+        arrival.at.kind === 'outside'
+          ? { ...arrival, set: bdd.minus(arrival.set, withinSpans(bdd, fields, arrival.env.destination, ownedSpans) ?? 0) }
+          : arrival,
+      )
+      .filter(({ set }) => set !== 0);
+>>>>>>> 0a19ac3 (wip2)
     const delivered = this.arrivals.map(({ env, set }) => this.asFlow(env, set));
     const returned = this.walk.replies(honest).map(({ arrival, back }) => {
       const home = bdd.union(back.map((reply) => bdd.and(reply.set, this.walk.isOrigin(reply))));
