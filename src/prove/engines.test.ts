@@ -10,7 +10,7 @@ import { normalizeTable } from '../hoststate/nft-normal.ts';
 import { parsePrefix, prefixBounds, formatIp, addOffset } from '../net/ip.ts';
 import { interpret } from './concrete/interpret.ts';
 import type { KernelModel, Origin } from './kernel-model.ts';
-import type { SentPacket } from './packet-model.ts';
+import type { DecidedBy, SentPacket } from './packet-model.ts';
 import { bridgedGuests } from './model/bridged-guests.ts';
 import { modelOf } from './model/model-of.ts';
 import { analyse } from './symbolic/analyse.ts';
@@ -56,10 +56,15 @@ function randomPacket(model: KernelModel, family: 4 | 6, addresses: readonly str
   // Mostly what an honest sender would send.
   const honest = ofFamily.length > 0 && (origin.kind === 'host' || random(5) > 0);
   const protocol = pick(protocols[family], 6);
+  const source = honest ? pick(ofFamily, '') : pick(addresses, '');
   return {
     origin,
-    source: honest ? pick(ofFamily, '') : pick(addresses, ''),
-    destination: pick(addresses, ''),
+    source,
+    // What somebody says to itself does not pass here.
+    destination: pick(
+      addresses.filter((address) => address !== source),
+      '',
+    ),
     protocol,
     ...([6, 17, 132].includes(protocol) ? { sport: pick(ports, 1), dport: pick(ports, 1) } : {}),
   };
@@ -68,8 +73,10 @@ function randomPacket(model: KernelModel, family: 4 | 6, addresses: readonly str
 function disagreement(model: KernelModel, reach: Reachability, packet: SentPacket): string | undefined {
   const symbolic = reach.fateOf(packet);
   const story = interpret(model, packet);
-  // The symbolic engine takes a DHCP message's hardware address for the sender's MAC, which an honest client's is.
-  if (story.fate.kind === 'unknown' && story.fate.because.every((by) => 'rule' in by && by.rule.includes('@th,288,48'))) return undefined;
+  // The symbolic engine knows more here: a DHCP message's hardware address is the sender's MAC, as an honest client's is; and where equal routes all
+  // lead to the same fate it does not matter which is taken.
+  const finer = (by: DecidedBy): boolean => ('rule' in by ? by.rule.includes('@th,288,48') : by.what.includes('equal routes'));
+  if (story.fate.kind === 'unknown' && story.fate.because.some(finer)) return undefined;
   const arrives = story.fate.kind === 'delivered' || story.fate.kind === 'answered' ? story.fate : undefined;
   // Rightful places only: a packet for a station that leaves for somewhere else has not arrived, and one for nobody on a bridge neither.
   const stray =

@@ -27,6 +27,17 @@ export interface Question {
 
 type Outcome = Omit<Routed, 'set'>;
 
+/** Routes of the same prefix and metric that lead to different places. */
+interface Choice {
+  readonly of: readonly Outcome[];
+  readonly key: string;
+}
+
+/** What is for the host itself is so by whichever interface. */
+function outcomeOf({ type, link, via }: ModelRoute): Outcome {
+  return { type, via: via !== undefined, ...(type !== 'local' && link !== undefined ? { link } : {}) };
+}
+
 /** The kernel's own, when a model has none. */
 const kernelRules: readonly ModelRule[] = ([4, 6] as const).flatMap((family) => [
   { family, preference: 0, action: { table: 'local' } },
@@ -38,7 +49,7 @@ export class Routing {
   private readonly universe: Universe;
   private readonly rules: readonly ModelRule[];
   private readonly routes = new Map<string, ModelRoute[]>();
-  private readonly painted = new Map<string, readonly (Outcome | undefined)[]>();
+  private readonly painted = new Map<string, readonly (Choice | undefined)[]>();
   private readonly grouped = new Map<string, readonly Routed[]>();
   private readonly kinds = new Map<number, Slot<string>>();
 
@@ -131,55 +142,74 @@ export class Routing {
   }
 
   /** For each interval of addresses the outcome. */
-  private paint(table: string, suppressed: number, link?: string): readonly (Outcome | undefined)[] {
+  private paint(table: string, suppressed: number, link?: string): readonly (Choice | undefined)[] {
     const key = `${table} ${suppressed} ${link ?? ''}`;
     const known = this.painted.get(key);
     if (known) return known;
     const { addresses, family } = this.universe;
-    const painted: (Outcome | undefined)[] = Array.from({ length: addresses.count });
-    const outcomes = new Map<string, Outcome>();
+    const painted: (Choice | undefined)[] = Array.from({ length: addresses.count });
     const lengthOf = (route: ModelRoute): number => Number(route.prefix.slice(route.prefix.indexOf('/') + 1));
-    const routes = (this.routes.get(table) ?? [])
-      .map((route) => ({ route, length: lengthOf(route) }))
-      .filter(({ route, length }) => length > suppressed && (link === undefined || route.link === link))
-      // The best one last, over what is worse.
-      .sort((a, b) => a.length - b.length || b.route.metric - a.route.metric);
-    for (const { route } of routes) {
+    const equals = new Map<string, { readonly route: ModelRoute; readonly length: number; readonly outcomes: Map<string, Outcome> }>();
+    for (const route of this.routes.get(table) ?? []) {
+      const length = lengthOf(route);
+      if (length <= suppressed || (link !== undefined && route.link !== link)) continue;
+      const key = `${route.prefix} ${route.metric}`;
+      const equal = equals.get(key) ?? { route, length, outcomes: new Map<string, Outcome>() };
+      equals.set(key, equal);
+      const outcome = outcomeOf(route);
+      equal.outcomes.set(`${outcome.type} ${outcome.link ?? ''}`, outcome);
+    }
+    // The best one last, over what is worse.
+    const sorted = [...equals.values()].sort((a, b) => a.length - b.length || b.route.metric - a.route.metric);
+    const choices = new Map<string, Choice>();
+    for (const { route, outcomes } of sorted) {
       const bounds = boundsOf(family, route.prefix);
       if (!bounds) continue;
       const { from, to } = addresses.span(...bounds);
-      const text = `${route.type} ${route.link ?? ''} ${route.via !== undefined}`;
-      const outcome = outcomes.get(text) ?? {
-        type: route.type,
-        via: route.via !== undefined,
-        ...(route.link === undefined ? {} : { link: route.link }),
-      };
-      outcomes.set(text, outcome);
-      painted.fill(outcome, from, to + 1);
+      const text = outcomes.size === 1 ? [...outcomes.keys()].join() : `${table} ${route.prefix}`;
+      const choice = choices.get(text) ?? { of: [...outcomes.values()], key: text };
+      choices.set(text, choice);
+      painted.fill(choice, from, to + 1);
     }
     this.painted.set(key, painted);
     return painted;
   }
 
-  private group(painted: readonly (Outcome | undefined)[], slot: Slot<number>): readonly Routed[] {
+  private group(painted: readonly (Choice | undefined)[], slot: Slot<number>): readonly Routed[] {
     const { bdd, fields } = this.universe;
     if (slot.kind === 'const') {
-      const outcome = painted[slot.value];
-      return outcome ? [{ ...outcome, set: 1 }] : [];
+      const choice = painted[slot.value];
+      return choice ? this.chosen(choice, 1) : [];
     }
-    const byOutcome = new Map<Outcome, number[]>();
-    for (const [index, outcome] of painted.entries()) {
-      if (!outcome) continue;
-      const list = byOutcome.get(outcome);
+    const byChoice = new Map<Choice, number[]>();
+    for (const [index, choice] of painted.entries()) {
+      if (!choice) continue;
+      const list = byChoice.get(choice);
       if (list) list.push(index);
-      else byOutcome.set(outcome, [index]);
+      else byChoice.set(choice, [index]);
     }
-    return [...byOutcome].map(([outcome, indices]) => ({
-      ...outcome,
-      set:
+    return [...byChoice].flatMap(([choice, indices]) =>
+      this.chosen(
+        choice,
         withinSpans(bdd, fields, slot, spansOf(indices)) ??
-        this.universe.unknown(`route ${slot.id} ${outcome.type} ${outcome.link}`, { what: 'the route to an address that is not known' }),
-    }));
+          this.universe.unknown(`route ${slot.id} ${choice.key}`, { what: 'the route to an address that is not known' }),
+      ),
+    );
+  }
+
+  /** Of several equal routes nobody knows which is taken: a question each. */
+  private chosen({ of, key }: Choice, set: number): readonly Routed[] {
+    const { bdd } = this.universe;
+    let rest = set;
+    return of.map((outcome, i) => {
+      const taken =
+        i === of.length - 1
+          ? 1
+          : this.universe.unknown(`equal route ${key} ${i}`, { what: `which of several equal routes is taken (${key})` });
+      const here = bdd.and(rest, taken);
+      rest = bdd.minus(rest, here);
+      return { ...outcome, set: here };
+    });
   }
 
   /** `fib saddr . iif oif`: whether the address has a route by that very interface (nft_fib_ipv4.c: `fl4.flowi4_oif`). */
@@ -203,7 +233,7 @@ export class Routing {
     const known = this.kinds.get(slot.id);
     if (known) return known;
     const { bdd, fields, family, addresses } = this.universe;
-    const kinds = this.paint('local', -1).map((outcome) => outcome?.type ?? 'unicast');
+    const kinds = this.paint('local', -1).map((choice) => choice?.of[0]?.type ?? 'unicast');
     const mark = (prefix: string, kind: string): void => {
       const span = this.universe.addressSpan(prefix);
       for (let i = span?.from ?? 1; i <= (span?.to ?? 0); i++) kinds[i] = kind as RouteType;
