@@ -20,7 +20,17 @@ import type { Arrival } from './walk.ts';
 
 /** Throws `TooManyNodes` when the model is beyond what fits. */
 export function analyse(model: KernelModel, family: Family, constants: Constants): Reachability {
-  return new Analysis(model, family, constants);
+  const { groups } = constants;
+  const { model: reduced, standIns } = groups === undefined ? { model, standIns: nobody } : reduceModel(model, groups);
+  const prefixes = constants.prefixes.filter((prefix) => !standIns.has(prefix));
+  const macs = constants.macs.filter((mac) => !standIns.has(mac));
+  return new Analysis(reduced, new Universe([reduced], family, { ...constants, prefixes, macs }, standIns));
+}
+
+/** Several models in one space, so that their flows can be compared: all of their machines. */
+export function analyseAll(models: readonly KernelModel[], family: Family, constants: Constants): readonly Reachability[] {
+  const universe = new Universe(models, family, constants);
+  return models.map((model) => new Analysis(model, universe));
 }
 
 const nobody: ReadonlyMap<string, readonly [string, string]> = new Map();
@@ -38,15 +48,7 @@ class Analysis implements Reachability {
   private readonly unknownGroup: number;
   private enteredSets: Tri | undefined;
 
-  constructor(whole: KernelModel, family: Family, constants: Constants) {
-    const { model, standIns } = constants.groups === undefined ? { model: whole, standIns: nobody } : reduceModel(whole, constants.groups);
-    const prefixes = constants.prefixes.filter((prefix) => !standIns.has(prefix));
-    const universe = new Universe(
-      model,
-      family,
-      { ...constants, prefixes, macs: constants.macs.filter((mac) => !standIns.has(mac)) },
-      standIns,
-    );
+  constructor(model: KernelModel, universe: Universe) {
     const routing = new Routing(universe, model);
     const machinery: Machinery = { universe, routing, matcher: new Matcher(universe), translator: new Translator(universe, model) };
     this.universe = universe;
@@ -56,8 +58,7 @@ class Analysis implements Reachability {
     const local = model.routes.flatMap(({ type, prefix }) => (type === 'local' ? (universe.addressSpan(prefix) ?? []) : []));
     const ownedSpans = joinSpans([...owned, ...local]);
     const { bdd, fields } = universe;
-<<<<<<< HEAD
-    // An address that some station has is rightfully nowhere else.
+    // An address that some station or the host itself has is rightfully nowhere else.
     const rightful = (arrivals: readonly Arrival[]): readonly Arrival[] =>
       arrivals
         .map((arrival) =>
@@ -68,17 +69,6 @@ class Analysis implements Reachability {
         .filter(({ set }) => set !== 0);
     const honest = rightful(this.walk.firstPackets());
     this.arrivals = [...honest, ...rightful(this.walk.deviousPackets())];
-=======
-    // An address that some station or the host itself has is rightfully nowhere else.
-    this.arrivals = this.walk
-      .firstPackets()
-      .map((arrival) =>
-        arrival.at.kind === 'outside'
-          ? { ...arrival, set: bdd.minus(arrival.set, withinSpans(bdd, fields, arrival.env.destination, ownedSpans) ?? 0) }
-          : arrival,
-      )
-      .filter(({ set }) => set !== 0);
->>>>>>> 0a19ac3 (wip2)
     const delivered = this.arrivals.map(({ env, set }) => this.asFlow(env, set));
     const returned = this.walk.replies(honest).map(({ arrival, back }) => {
       const home = bdd.union(back.map((reply) => bdd.and(reply.set, this.walk.isOrigin(reply))));

@@ -22,7 +22,7 @@ const special: Readonly<Record<Family, readonly string[]>> = {
   6: ['::', '::1', 'fe80::/10', 'ff00::/8', 'fc00::/7'],
 };
 
-export function collect(model: KernelModel, family: Family, extra: Constants): Collected {
+export function collect(models: readonly KernelModel[], family: Family, extra: Constants): Collected {
   const addresses = new Bounds();
   const ports = new Bounds();
   const protocols = new Bounds();
@@ -33,19 +33,19 @@ export function collect(model: KernelModel, family: Family, extra: Constants): C
   };
   for (const text of special[family]) prefix(text);
   for (const text of extra.prefixes) prefix(text);
-  for (const one of model.interfaces) {
+  for (const one of models.flatMap(({ interfaces }) => interfaces)) {
     if (one.mac !== undefined) macs.add(one.mac);
     for (const address of one.addresses) {
       prefix(address);
       prefix(address.split('/')[0]);
     }
   }
-  for (const route of model.routes) if (route.family === family) prefix(route.prefix);
-  for (const rule of model.rules) {
+  for (const route of models.flatMap(({ routes }) => routes)) if (route.family === family) prefix(route.prefix);
+  for (const rule of models.flatMap(({ rules }) => rules)) {
     prefix(rule.from);
     prefix(rule.to);
   }
-  for (const { mac, addresses: own } of model.stations) {
+  for (const { mac, addresses: own } of models.flatMap(({ stations }) => stations)) {
     macs.add(mac);
     for (const address of own) prefix(address);
   }
@@ -92,7 +92,8 @@ export function collect(model: KernelModel, family: Family, extra: Constants): C
     if (typeof from === 'number' && typeof to === 'number') number(from, to);
     else visit(value.range);
   };
-  for (const table of model.tables) if (concerns(table, family)) visitTable(table, visit);
+  // Models of one host before and after a change have most tables in common.
+  for (const table of new Set(models.flatMap(({ tables }) => tables))) if (concerns(table, family)) visitTable(table, visit);
   return { addresses: addresses.all(), ports: ports.all(), protocols: protocols.all(), macs: [...macs] };
 }
 

@@ -40,6 +40,8 @@ export interface FlowSpace {
   /** One flow of the set, as readable as possible (well-known ports, guests' own addresses); undefined when it is empty. `destination` is the one after translation. */
   pick(set: FlowSet): SentPacket | undefined;
   contains(set: FlowSet, flow: SentPacket): boolean;
+  /** Flows that nothing tells apart from this one; what it does not say may be anything. */
+  only(flow: SentPacket): FlowSet;
 }
 
 /** `must`: certain, whatever the rules do that are not understood. `may`: possible. `must` is within `may`. */

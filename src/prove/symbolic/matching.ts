@@ -57,8 +57,7 @@ export class Matcher {
   ): readonly Found<NftVerdict | NftExpr>[] | undefined {
     const map = typeof data === 'string' ? this.tableNames(table).maps.get(data.slice(1)) : undefined;
     const elements = typeof data === 'string' ? map?.elements : data.set;
-    // What packets themselves fill is different at each moment.
-    if (!elements || map?.flags.includes('dynamic') === true) return undefined;
+    if (!elements || (map && changes(map.flags))) return undefined;
     const term = termOf(key, asking);
     if (!term) return undefined;
     const found: Found<NftVerdict | NftExpr>[] = [];
@@ -103,7 +102,7 @@ export class Matcher {
   private equals(term: Term, right: NftExpr, table: NftTable): number | undefined {
     if (typeof right === 'string' && right.startsWith('@')) {
       const set = this.tableNames(table).sets.get(right.slice(1));
-      if (!set || set.flags.includes('dynamic')) return undefined;
+      if (!set || changes(set.flags)) return undefined;
       return this.anyOf(term, set.elements, table);
     }
     if (typeof right === 'object' && 'set' in right) return this.anyOf(term, right.set, table);
@@ -309,3 +308,6 @@ function sortByPath(bdd: Universe['bdd'], sets: number[]): void {
     return x - y;
   });
 }
+
+/** What packets or services fill is different at each moment. */
+const changes = (flags: readonly string[]): boolean => flags.includes('dynamic') || flags.includes('timeout');

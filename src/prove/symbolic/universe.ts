@@ -35,15 +35,15 @@ export class Universe {
   private readonly asked: DecidedBy[] = [];
   private readonly spans = new Map<string, Span | undefined>();
 
-  /** `standIns`: of machines that were left out of the model, by all their names. */
-  constructor(model: KernelModel, family: Family, constants: Constants, standIns: Universe['standIns'] = new Map()) {
+  /** Of several models at once: what is found of one can be held against what is found of another. `standIns`: of machines that were left out, by all their names. */
+  constructor(models: readonly KernelModel[], family: Family, constants: Constants, standIns: Universe['standIns'] = new Map()) {
     this.family = family;
     this.standIns = standIns;
-    const { addresses, ports, protocols, macs } = collect(model, family, constants);
+    const { addresses, ports, protocols, macs } = collect(models, family, constants);
     this.addresses = new Intervals(addresses, family === 4 ? 2n ** 32n - 1n : 2n ** 128n - 1n);
     this.ports = new Intervals(ports, 65535n);
     this.protocols = new Intervals(protocols, 255n);
-    this.origins = ['', ...entrances(model)];
+    this.origins = ['', ...new Set(models.flatMap(entrances))];
     this.macs = [OTHER_MAC, ...macs];
     this.originNumber = new Map(this.origins.map((name, i) => [name, i]));
     this.macNumber = new Map(this.macs.map((mac, i) => [mac, i]));
