@@ -62,6 +62,11 @@ export const diagnosticCodes = [
   'lock-unreadable',
   'lock-conflict',
   'lock-reallocated',
+  // what is proved of it
+  'expectation-refuted',
+  'expectation-vacuous',
+  'proof-refuted',
+  'proof-unknown',
   // this host
   'not-root',
   'program-missing',

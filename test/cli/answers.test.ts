@@ -10,13 +10,26 @@ test('check --json has the stable shape', () =>
   withFiles({ 'weft.yaml': smallFile }, async (cwd) => {
     const { status, out } = await weft(['check', '--json'], { cwd });
     assert.equal(status, 0);
-    assert.deepEqual(JSON.parse(out), {
-      ok: true,
-      problems: [],
-      expectations: [
-        { text: 'can: a -> b tcp/80', verdict: 'unknown', because: 'not proved by check yet; weft rehearse decides it by packets' },
-      ],
-    });
+    const { proofs, ...document } = JSON.parse(out) as { proofs: { verdict: string }[] };
+    assert.deepEqual(document, { ok: true, problems: [], expectations: [{ text: 'can: a -> b tcp/80', verdict: 'proved' }] });
+    assert.ok(proofs.length > 0 && proofs.every(({ verdict }) => verdict === 'proved'));
+  }));
+
+test('check answers no when an expectation does not hold, with a packet and its line', () =>
+  withFiles({ 'weft.yaml': `${smallFile}  - cannot: a -> b\n  - isolated: lab\n` }, async (cwd) => {
+    const { status, out, err } = await weft(['check', '--json'], { cwd });
+    assert.equal(status, 1);
+    const { ok, expectations } = JSON.parse(out) as { ok: boolean; expectations: { verdict: string; counterexample?: string }[] };
+    assert.equal(ok, false);
+    assert.deepEqual(
+      expectations.map(({ verdict }) => verdict),
+      ['proved', 'refuted', 'proved'],
+    );
+    assert.match(
+      expectations[1]?.counterexample ?? '',
+      /^a \(192\.168\.77\.2\) -> b \(192\.168\.77\.9\) tcp\/80 is delivered, by `a -> b tcp\/80` \(weft\.yaml:8\)$/,
+    );
+    assert.match(err, /^weft\.yaml:11:13: error expectation-refuted: /m);
   }));
 
 test('check lists every problem with its place, and changes nothing', () =>
@@ -44,7 +57,7 @@ test('check in words', () =>
     const { out } = await weft(['check'], { cwd });
     assert.match(
       out,
-      /^weft\.yaml is fine: 1 host, 1 network, 2 guests, 1 rule, 1 expectation\.\n\nEXPECTATION +VERDICT\ncan: a -> b tcp\/80 +unknown\n/,
+      /^weft\.yaml is fine: 1 host, 1 network, 2 guests, 1 rule, 1 expectation\.\nProved: [^\n]*\n\nEXPECTATION +VERDICT\ncan: a -> b tcp\/80 +proved\n/,
     );
   }));
 

@@ -4,7 +4,7 @@
  */
 import { prefixesOf } from '../../fabric/addressing.ts';
 import type { Fabric, Network } from '../../fabric/model.ts';
-import { parseIp, parsePrefix, prefixesOverlap, prefixOf, prefixWithin, type Prefix } from '../../net/ip.ts';
+import { formatPrefix, parseIp, parsePrefix, prefixesOverlap, prefixOf, prefixWithin, type Prefix } from '../../net/ip.ts';
 import type { KernelModel, Origin } from '../kernel-model.ts';
 import { endpointsOf, type Endpoint } from './endpoints.ts';
 
@@ -27,6 +27,8 @@ export interface World {
   readonly notInternet: readonly string[];
   /** Where guests of this host are, and nobody outside is: all but the prefixes of bridged networks, and of routed ones as far as their neighbours are there too. */
   readonly inside: readonly string[];
+  /** What the host's own addresses towards its guests are in: nobody else is there. */
+  readonly unpeopled: readonly string[];
   /** Private ones of them: not reached from outside but by destination NAT, and never seen there. */
   readonly keptIn: readonly string[];
   /** Subnets of other hosts' networks. */
@@ -73,9 +75,13 @@ export function worldOf(fabric: Fabric, host: string, model: KernelModel): World
     outer: outer.map(({ name }) => ({ kind: 'interface', name })),
     behind: new Map(outer.map(({ name, portOf }) => [name, routedBy(portOf?.bridge ?? name, model)])),
     hostAddresses: own,
-    gateways: networks.flatMap((network) => gatewaysOf(network, own)),
+    // Of a routed network without a port none stands.
+    gateways: networks.flatMap((network) => gatewaysOf(network, own)).filter(({ address }) => own.includes(address)),
     notInternet: [...SPECIAL, ...fabric.networks.flatMap(prefixesOf), ...fabric.hosts.flatMap(({ addresses }) => addresses), ...own],
     inside: insideOf(networks, endpoints, onLink),
+    unpeopled: model.interfaces
+      .filter(({ name, kind }) => kind !== 'loopback' && !isOuter(name, model, ports))
+      .flatMap(({ addresses }) => addresses.flatMap(subnetOf).map(formatPrefix)),
     keptIn: networks.flatMap(keptInOf),
     elsewhere: fabric.networks
       .filter((network) => network.host !== host && network.kind !== 'bridged')

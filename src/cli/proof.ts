@@ -1,0 +1,76 @@
+/** What is proved, for people and for JSON: expectations as a table and as problems at their lines, Weft's own proofs as a sentence. */
+import { assumedFacts } from '../compile/assumed-facts.ts';
+import { compileHost } from '../compile/host.ts';
+import type { ConfigFile } from '../config/model.ts';
+import type { Diagnostic, Report } from '../diagnostic/diagnostic.ts';
+import type { Fabric } from '../fabric/model.ts';
+import { assumedOuterWorld } from '../fabric/outer-world.ts';
+import { bridgedGuests } from '../prove/model/bridged-guests.ts';
+import { modelOf } from '../prove/model/model-of.ts';
+import { joinReports, proveModel, type ExpectationAnswer, type ProofReport } from '../prove/questions/report.ts';
+import { table } from './table.ts';
+
+/** From the file alone: its hosts as they would be, with every container attached. */
+export function proveFile(fabric: Fabric, hosts: readonly string[]): ProofReport {
+  // A container that is attached later has the same rules; without its port there would be nothing to prove of it.
+  const containers = fabric.guests.filter(({ kind }) => kind === 'container');
+  const attachments = new Map(containers.map(({ name }) => [name, `/run/netns/${name}`]));
+  return joinReports(
+    hosts.map((host) => {
+      const facts = assumedFacts(fabric, host);
+      const state = compileHost(fabric, host, facts, { attachments, services: () => [] });
+      const model = modelOf(state, facts, { bridgedGuests: bridgedGuests(fabric, host) });
+      return proveModel({ fabric, host, model }, { assumed: assumedOuterWorld(fabric, host).assumed });
+    }),
+  );
+}
+
+/** An error for each expectation and proof that is refuted; warnings for those that say nothing. `config`: for the places in the file. */
+export function reportProofs({ expectations, proofs }: ProofReport, config: ConfigFile | undefined, report: Report): void {
+  const place = ({ entry }: ExpectationAnswer): Pick<Diagnostic, 'span'> => (config === undefined ? {} : { span: config.span(entry.path) });
+  for (const answer of expectations) {
+    const { text, verdict, counterexample, because, vacuous } = answer;
+    if (verdict === 'refuted') {
+      const message = `\`${text}\` does not hold${counterexample === undefined ? '' : `: ${counterexample}`}; change the rules or the expectation.`;
+      report({ code: 'expectation-refuted', severity: 'error', message, ...place(answer) });
+    } else if (vacuous === true) {
+      const message = `\`${text}\` says nothing: ${because ?? 'nobody here is meant by it'}; take it out, or name somebody who is there.`;
+      report({ code: 'expectation-vacuous', severity: 'warning', message, ...place(answer) });
+    }
+  }
+  for (const { text, verdict, counterexample, because } of proofs) {
+    if (verdict === 'proved') continue;
+    const details = [counterexample, because].filter((one) => one !== undefined).join('; ');
+    const shown = details === '' ? '' : `: ${details}`;
+    if (verdict === 'refuted') {
+      const message = `it does not hold that ${text}${shown}; this is not for the file to mend, so please report it with the file.`;
+      report({ code: 'proof-refuted', severity: 'error', message });
+    } else report({ code: 'proof-unknown', severity: 'warning', message: `it is not proved that ${text}${shown}.` });
+  }
+}
+
+export const isRefuted = ({ expectations, proofs }: ProofReport): boolean =>
+  [...expectations, ...proofs].some(({ verdict }) => verdict === 'refuted');
+
+/** The parts of a JSON answer. */
+export function proofDocument({ expectations, proofs }: ProofReport): {
+  readonly expectations: readonly object[];
+  readonly proofs: readonly object[];
+} {
+  return { expectations: expectations.map((answer) => ({ ...answer, entry: undefined })), proofs };
+}
+
+/** Empty when nothing is expected. */
+export function expectationTable({ expectations }: ProofReport): string {
+  if (expectations.length === 0) return '';
+  const lines = [
+    table(
+      ['EXPECTATION', 'VERDICT'],
+      expectations.map(({ text, verdict }) => [text, verdict]),
+    ),
+  ];
+  const unknown = expectations.filter(({ verdict }) => verdict === 'unknown');
+  for (const { text, counterexample, because } of unknown)
+    lines.push('', `unknown: ${text}: ${[counterexample, because].filter((one) => one !== undefined).join('; ')}.`);
+  return lines.join('\n');
+}

@@ -1,0 +1,144 @@
+/** All that is proved of a host: both families together, in words. */
+import type { ExpectEntry } from '../../config/model.ts';
+import type { Fabric } from '../../fabric/model.ts';
+import type { NftTable } from '../../hoststate/nft.ts';
+import { TooManyNodes } from '../symbolic/bdd.ts';
+import type { SentPacket } from '../packet-model.ts';
+import { together, type Finding, type Verdict } from './answer.ts';
+import { findingOf } from './expectations.ts';
+import { narrowing, proofNames, proofSentences, proofsOf, type ProofName } from './proofs.ts';
+import { subjectsOf, type Case, type Subject } from './subject.ts';
+import { becauseText, counterexampleText } from './words.ts';
+
+export interface Answer {
+  readonly verdict: Verdict;
+  /** One packet that goes against it, and what becomes of it, in words. */
+  readonly counterexample?: string;
+  /** The same as data: as it is sent, and as it would arrive. */
+  readonly packet?: { readonly sent: SentPacket; readonly arrives: SentPacket };
+  readonly because?: string;
+}
+
+export interface ExpectationAnswer extends Answer {
+  readonly text: string;
+  /** Nothing of the fabric is meant by it. */
+  readonly vacuous?: true;
+  readonly entry: ExpectEntry;
+}
+
+export interface ProofAnswer extends Answer {
+  readonly name: ProofName;
+  /** What it says when it holds. */
+  readonly text: string;
+}
+
+export interface ProofReport {
+  readonly expectations: readonly ExpectationAnswer[];
+  readonly proofs: readonly ProofAnswer[];
+}
+
+export interface ReportOptions {
+  /** Addresses that stand for those of the uplink which the file does not say. */
+  readonly assumed?: readonly string[];
+}
+
+/** IPv4 and IPv6 of one host. */
+export function proveModel(one: Case, options: ReportOptions = {}): ProofReport {
+  const own = { ...one, model: { ...one.model, tables: one.model.tables.filter(isOwn) } };
+  const alone = own.model.tables.length === one.model.tables.length;
+  try {
+    const families = ([4, 6] as const).map((family): BothWays => {
+      const [whole, bare] = subjectsOf(alone ? [one] : [one, own], family);
+      if (whole === undefined) throw new Error('nothing was analysed');
+      return { whole, own: bare ?? whole };
+    });
+    return proveHost(families, options);
+  } catch (error) {
+    if (!(error instanceof TooManyNodes)) throw error;
+    return undecided(one.fabric, 'this is more than Weft can prove at once');
+  }
+}
+
+/** Of one family: the host as it is, and as it would be with Weft's own tables only. */
+interface BothWays {
+  readonly whole: Subject;
+  readonly own: Subject;
+}
+
+const isOwn = ({ family, name }: Pick<NftTable, 'family' | 'name'>): boolean =>
+  name === 'weft' && (family === 'inet' || family === 'bridge' || family === 'netdev');
+
+function undecided({ expect }: Fabric, because: string): ProofReport {
+  return {
+    expectations: expect.map((entry) => ({ text: entry.text, entry, verdict: 'unknown', because })),
+    proofs: proofNames.map((name) => ({ name, text: proofSentences[name], verdict: 'unknown', because })),
+  };
+}
+
+function proveHost(families: readonly BothWays[], { assumed = [] }: ReportOptions): ProofReport {
+  const unsaid = new Set(assumed);
+  const expect = families[0]?.whole.world.fabric.expect ?? [];
+  const expectations = expect.map((entry): ExpectationAnswer => {
+    const findings = families.map(({ whole }) => ({ subject: whole, finding: findingOf(entry, whole, unsaid) }));
+    const { answer, vacuous } = answerOf(findings);
+    return { text: entry.text, entry, ...answer, ...(vacuous ? { vacuous: true as const } : {}) };
+  });
+  // What the file says is held against Weft's own tables: what others' do besides has a proof and warnings of its own.
+  const byFamily = families.map(({ whole, own }) => ({
+    subject: own,
+    proofs: new Map(
+      [...proofsOf(own), { name: 'others-only-narrow' as const, finding: narrowing(whole, own) }].map(({ name, finding }) => [
+        name,
+        finding,
+      ]),
+    ),
+  }));
+  const proofs = proofNames.map((name): ProofAnswer => {
+    const findings = byFamily.flatMap(({ subject, proofs: all }) => {
+      const finding = all.get(name);
+      return finding === undefined ? [] : [{ subject, finding }];
+    });
+    return { name, text: proofSentences[name], ...answerOf(findings).answer };
+  });
+  return { expectations, proofs };
+}
+
+/** Of several hosts: an expectation is about those that have its guests. */
+export function joinReports(reports: readonly ProofReport[]): ProofReport {
+  const [first] = reports;
+  if (first === undefined || reports.length === 1) return first ?? { expectations: [], proofs: [] };
+  return {
+    expectations: first.expectations.map((_, i) => worst(reports.flatMap(({ expectations }) => expectations[i] ?? []))),
+    proofs: first.proofs.map((_, i) => worst(reports.flatMap(({ proofs }) => proofs[i] ?? []))),
+  };
+}
+
+function worst<T extends Answer & { readonly vacuous?: true }>(answers: readonly T[]): T {
+  const found =
+    answers.find(({ verdict }) => verdict === 'refuted') ??
+    answers.find(({ verdict }) => verdict === 'unknown') ??
+    answers.find(({ vacuous }) => vacuous === undefined) ??
+    answers[0];
+  if (found === undefined) throw new Error('no answer to choose from');
+  return found;
+}
+
+function answerOf(findings: readonly { readonly subject: Subject; readonly finding: Finding }[]): {
+  readonly answer: Answer;
+  readonly vacuous: boolean;
+} {
+  const chosen = together(findings.map(({ finding }) => finding));
+  const subject = findings.find(({ finding }) => finding === chosen)?.subject;
+  const counterexample = subject && counterexampleText(chosen, subject);
+  const because = becauseText(chosen);
+  const { flow, sent } = chosen;
+  return {
+    answer: {
+      verdict: chosen.verdict,
+      ...(counterexample === undefined ? {} : { counterexample }),
+      ...(flow === undefined ? {} : { packet: { sent: sent ?? flow, arrives: flow } }),
+      ...(because === undefined ? {} : { because }),
+    },
+    vacuous: chosen.vacuous === true,
+  };
+}
