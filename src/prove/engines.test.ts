@@ -52,7 +52,7 @@ function randomPacket(model: KernelModel, family: 4 | 6, addresses: readonly str
           .flatMap((one) => one.addresses.map((address) => address.split('/')[0] ?? ''))
           .filter((one) => addresses.includes(one))
       : model.stations.filter(({ port }) => port === origin.name).flatMap((station) => station.addresses);
-  const ofFamily = own.filter((address) => address.includes(':') === (family === 6));
+  const ofFamily = own.filter((address) => address.includes(':') === (family === 6) && !address.startsWith('fe80:'));
   // Mostly what an honest sender would send.
   const honest = ofFamily.length > 0 && (origin.kind === 'host' || random(5) > 0);
   const protocol = pick(protocols[family], 6);

@@ -1,6 +1,8 @@
 /** Sends packets through the router's bed and holds what became of them against what the interpreter says. */
 import assert from 'node:assert/strict';
 import { interpret, type Spot } from '../../src/prove/concrete/interpret.ts';
+import { analyse } from '../../src/prove/symbolic/analyse.ts';
+import type { Constants, Reachability } from '../../src/prove/symbolic/flow-space.ts';
 import type { KernelModel, Origin } from '../../src/prove/kernel-model.ts';
 import type { DecidedBy, Fate, SentPacket } from '../../src/prove/packet-model.ts';
 import { machines, SERVER, tuple, type Party, type Result, type RouterBed } from './router-bed.ts';
@@ -39,6 +41,10 @@ export async function compare(
   text = '',
 ): Promise<string[]> {
   const stories = packets.map((one) => interpret(model, one.packet));
+  const symbolic = fates(
+    model,
+    packets.map((one) => one.packet),
+  );
   const results = await bed.send(packets);
   const dropped = new Map<string, number>();
   for (const [i, story] of stories.entries()) {
@@ -48,6 +54,12 @@ export async function compare(
     const said = `${text}${packets[i]?.from}: ${tuple(sent)} was ${JSON.stringify(result)}, said to be ${JSON.stringify(fate)}\n${story.steps.map((step) => `  ${step.where} | ${step.rule} | ${step.effect}`).join('\n')}\n  back\n${(story.reply ?? []).map((step) => `  ${step.where} | ${step.rule} | ${step.effect}`).join('\n')}`;
     assert.notEqual(fate.kind, 'unknown', said);
     same(fate, result, said);
+    const other = symbolic[i];
+    assert.deepEqual(
+      other,
+      { delivered: story.delivered, answered: story.answered },
+      `of all packets at once it is said to be ${JSON.stringify(other)}\n${said}`,
+    );
     const by = fate.kind === 'dropped' ? fate.by : answers(fate) ? unanswered : undefined;
     if (by && isSpot(by)) {
       const key = [by.family, by.table, by.chain, by.index].join(' ');
@@ -82,3 +94,15 @@ const ruleAt = (model: KernelModel, key: string): string => {
   return JSON.stringify(found?.statements);
 };
 const drops = (model: KernelModel, key: string): boolean => /\{"drop":null\}\]$|"reject"/.test(ruleAt(model, key));
+
+/** What the symbolic engine says of each of them. */
+function fates(model: KernelModel, packets: readonly SentPacket[]): readonly ReturnType<Reachability['fateOf']>[] {
+  const constants: Constants = {
+    prefixes: packets.flatMap(({ source, destination }) => [source, destination]),
+    ports: packets.flatMap(({ sport, dport }) => [sport, dport].flatMap((port) => (port === undefined ? [] : [{ from: port, to: port }]))),
+    protocols: packets.map(({ protocol }) => protocol),
+    macs: [],
+  };
+  const reaches = { 4: analyse(model, 4, constants), 6: analyse(model, 6, constants) };
+  return packets.map((packet) => reaches[packet.source.includes(':') ? 6 : 4].fateOf(packet));
+}
