@@ -15,6 +15,7 @@ import { register as registerAttach } from './commands/attach.ts';
 import { register as registerCheck } from './commands/check.ts';
 import { register as registerConfirm } from './commands/confirm.ts';
 import { register as registerDestroy } from './commands/destroy.ts';
+import { register as registerExplain } from './commands/explain.ts';
 import { register as registerExport } from './commands/export.ts';
 import { register as registerGuest } from './commands/guest.ts';
 import { register as registerImport } from './commands/import.ts';
@@ -50,6 +51,7 @@ const commands: readonly Register[] = [
   registerStatus,
   registerWatch,
   registerShow,
+  registerExplain,
   registerExport,
   registerLogs,
   registerCapture,
@@ -163,7 +165,7 @@ function noCommandDiagnostic(program: Command): Diagnostic {
 }
 
 /** In the contract, and not built yet: a guess at a similar name would mislead. */
-const announced = ['explain', 'matrix'];
+const announced = ['matrix'];
 
 /** Commander's `error: unknown command 'aply'\n(Did you mean apply?)` as one of our sentences. */
 function usageDiagnostic(text: string): Diagnostic {

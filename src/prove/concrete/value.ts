@@ -340,6 +340,9 @@ const protocolWords: Readonly<Record<number, string>> = {
   136: 'udplite',
 };
 
+/** `tcp`, or the number as text. */
+export const protocolName = (number: number): string => protocolWords[number] ?? String(number);
+
 /** Of a name or a number as text; undefined for a name that is not known. */
 export function protocolNumber(word: string): number | undefined {
   if (/^\d+$/.test(word)) return Number(word);
