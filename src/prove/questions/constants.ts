@@ -9,12 +9,7 @@ import type { Constants, PortSpan } from '../symbolic/flow-space.ts';
 import { protocolNumbers } from './ports.ts';
 import type { World } from './world.ts';
 
-<<<<<<< HEAD
 export function constantsOf(world: World): Constants {
-=======
-/** `also`: flows of the command line. */
-export function constantsOf(world: World, also: readonly Constants[] = []): Constants {
->>>>>>> origin/prover
   const { fabric, model } = world;
   const ports: PortSpan[] = [22, 53, 67, 68, 80, 443, 546, 547, WEFT_DNS_PORT].map((port) => ({ from: port, to: port }));
   const prefixes = new Set<string>([
@@ -25,10 +20,7 @@ export function constantsOf(world: World, also: readonly Constants[] = []): Cons
     ...world.gateways.flatMap(({ address, answers }) => [address, answers]),
     ...world.notInternet,
     ...world.inside,
-<<<<<<< HEAD
     ...world.unpeopled,
-=======
->>>>>>> origin/prover
     ...world.never,
     ...[...world.behind.values()].flatMap(({ steps }) => steps.map(({ prefix }) => prefix)),
     ...['0.0.0.0/32', '::/128', NEXT_HOP_6, 'fe80::/10'],
@@ -56,24 +48,14 @@ export function constantsOf(world: World, also: readonly Constants[] = []): Cons
     if (entry.kind === 'seen-as') prefixes.add(entry.address);
   }
   return {
-<<<<<<< HEAD
     prefixes: [...prefixes],
     ports: unique(ports),
     protocols: Object.values(protocolNumbers),
-=======
-    prefixes: [...prefixes, ...also.flatMap((one) => one.prefixes)],
-    ports: [...unique(ports), ...also.flatMap((one) => one.ports)],
-    protocols: [...Object.values(protocolNumbers), ...also.flatMap((one) => one.protocols)],
->>>>>>> origin/prover
     macs: [...new Set([...model.stations.map(({ mac }) => mac), ...world.endpoints.map(({ nic }) => nic.mac)])],
   };
 }
 
-<<<<<<< HEAD
 function flowsOf(
-=======
-export function flowsOf(
->>>>>>> origin/prover
   entry: ExpectEntry,
 ): readonly { readonly from: readonly PartyExpr[]; readonly to: readonly PartyExpr[]; readonly ports: Ports }[] {
   if (entry.kind === 'isolated') return [];

@@ -5,6 +5,8 @@ import type { KernelModel } from '../kernel-model.ts';
 
 export interface Endpoint {
   readonly guest: string;
+  /** The guest itself, or the one it is inside. */
+  readonly machine: string;
   readonly nic: Nic;
   readonly network: Network;
   readonly address: string;
@@ -31,6 +33,7 @@ export function endpointsOf(fabric: Fabric, host: string, model: KernelModel): r
         const linkLocal = family === 6 && guest.inside === undefined ? { linkLocal: linkLocalOfMac(nic.mac) } : {};
         all.push({
           guest: guest.name,
+          machine: guest.inside ?? guest.name,
           nic,
           network,
           address,

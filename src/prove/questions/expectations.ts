@@ -40,7 +40,13 @@ function can(rightful: FlowSet, ports: Ports, subject: Subject): Finding {
   const { space } = subject.reach;
   // Of DHCP guests speak with nobody but Weft: who asks for everything does not mean that.
   const meant = ports === 'any' ? space.minus(rightful, dhcpFlows(space)) : rightful;
-  return every(subject.reach, byPublishedWay(meant, subject));
+  const { byRouter } = subject.meaning;
+  const byOthers = space.and(meant, byRouter);
+  const own = every(subject.reach, byPublishedWay(space.minus(meant, byRouter), subject));
+  if (byOthers === space.none) return own;
+  // What cannot arrive whichever way it takes is refuted all the same.
+  const lost = every(subject.reach, space.minus(byOthers, subject.reach.delivered.may));
+  return together([own, lost, { verdict: 'unknown', because: 'it goes by the router of an outer network, of which Weft knows nothing' }]);
 }
 
 /** From outside a guest behind NAT is reached by what is published for it: then one of its addresses, in one family, is enough. */

@@ -7,11 +7,7 @@ import type { Publish, Rule } from '../../fabric/model.ts';
 import { WEFT_DNS_PORT } from '../../hoststate/ports.ts';
 import type { FlowSet, FlowSpace } from '../symbolic/flow-space.ts';
 import { familyOf, type Endpoint } from './endpoints.ts';
-<<<<<<< HEAD
 import { dhcpFlows, echo, portsSet, protocolNumbers, rangesOf } from './ports.ts';
-=======
-import { echo, portsSet, protocolNumbers, rangesOf } from './ports.ts';
->>>>>>> origin/prover
 import { routedDestinations, union, type Sides } from './sides.ts';
 import { hasOwnRules, type Gateway } from './world.ts';
 
@@ -24,11 +20,10 @@ export interface Meaning {
   readonly required: FlowSet;
   /** Of `allowed`, what Weft itself offers its guests: DHCP, DNS and ping at their gateway. */
   readonly housekeeping: FlowSet;
-<<<<<<< HEAD
   /** Of it, DHCP, which passes whatever the file says. */
   readonly leases: FlowSet;
-=======
->>>>>>> origin/prover
+  /** Between guests on an outer network and others here: they send by their own router, of which nothing is known. */
+  readonly byRouter: FlowSet;
   /** By rule, what it speaks of (whether it decides or not). */
   ruleSet(rule: Rule): FlowSet;
   publishSet(one: Publish): FlowSet;
@@ -54,34 +49,22 @@ export function meaningOf(sides: Sides): Meaning {
     rules.set(rule, set);
     return set;
   };
-<<<<<<< HEAD
   const published = new Map<Publish, Published>();
   const publication = (one: Publish): Published => {
     const known = published.get(one);
     if (known !== undefined) return known;
     const set = one.host === world.host ? publishedFlows(one, sides) : { flows: space.none, asked: space.none };
-=======
-  const published = new Map<Publish, FlowSet>();
-  const publishSet = (one: Publish): FlowSet => {
-    const known = published.get(one);
-    if (known !== undefined) return known;
-    const set = one.host === world.host ? publishedFlows(one, sides) : space.none;
->>>>>>> origin/prover
     published.set(one, set);
     return set;
   };
   const blocked = union(space, fabric.block.map(ruleSet));
   const allowed = union(space, fabric.allow.map(ruleSet));
-<<<<<<< HEAD
   const publishSet = (one: Publish): FlowSet => publication(one).flows;
   const translated = union(space, fabric.publish.map(publishSet));
   const taken = union(
     space,
     fabric.publish.map((one) => publication(one).asked),
   );
-=======
-  const translated = union(space, fabric.publish.map(publishSet));
->>>>>>> origin/prover
 
   const egress = space.and(
     sides.from(sides.endpoints.filter(({ nic, network }) => nic.egress === 'allow' && network.kind !== 'isolated')),
@@ -103,7 +86,6 @@ export function meaningOf(sides: Sides): Meaning {
   );
   const elsewhere = space.and(sides.guests, space.destination(world.elsewhere));
 
-<<<<<<< HEAD
   // What a name's answers open is known only when somebody has asked; it is never more than internet.
   const byName = union(
     space,
@@ -111,8 +93,6 @@ export function meaningOf(sides: Sides): Meaning {
       .filter(({ to }) => to.some(({ kind }) => kind === 'domain'))
       .map((rule) => space.and(sides.sources(rule.from), sides.toInternet, portsSet(space, rule.ports))),
   );
-=======
->>>>>>> origin/prover
   const plain = space.minus(space.or(allowed, egress, fromHost), space.or(hidden, elsewhere));
   const opened = space.minus(space.or(plain, translated, services.required, services.optional), space.or(blocked, sealed));
 
@@ -132,12 +112,8 @@ export function meaningOf(sides: Sides): Meaning {
     ),
   );
   const domain = space.minus(decided, nobody);
-<<<<<<< HEAD
   const named = space.minus(byName, space.or(blocked, sealed));
   const inDomain = space.and(space.or(opened, named, services.always, space.minus(services.dns, services.dnsBlocked)), domain);
-=======
-  const inDomain = space.and(space.or(opened, services.always, space.minus(services.dns, services.dnsBlocked)), domain);
->>>>>>> origin/prover
   const reached = space.or(sides.toHost, sides.toGuests, hasOwnRules(world.model) ? space.none : routedDestinations(sides));
   const outward = hasOwnRules(world.model) ? space.none : space.and(sides.from(shared), sides.toOutside);
   const required = space.and(
@@ -152,17 +128,14 @@ export function meaningOf(sides: Sides): Meaning {
     space.and(sides.host, space.source(world.inside), sides.to(shared)),
     space.and(sides.from(shared), sides.toHost, space.destination(world.inside)),
   );
+  const byRouter = space.minus(beyondRouter(sides, shared), translated);
   return {
     domain,
     allowed: inDomain,
-<<<<<<< HEAD
-    required: space.minus(required, space.or(sides.toItself(), dnsAsked, services.optional, dhcpFlows(space), inward, taken)),
+    required: space.minus(required, space.or(sides.toItself(), dnsAsked, services.optional, dhcpFlows(space), inward, taken, byRouter)),
     housekeeping: space.or(services.always, services.dns, services.required, services.optional),
     leases: services.always,
-=======
-    required: space.minus(required, space.or(sides.toItself(), dnsAsked, services.optional, dhcp(space), inward)),
-    housekeeping: space.or(services.always, services.dns, services.required, services.optional),
->>>>>>> origin/prover
+    byRouter,
     ruleSet,
     publishSet,
     egress,
@@ -177,7 +150,18 @@ const tcpOrUdp = (space: FlowSpace): FlowSet => space.protocol([protocolNumbers.
 const ofNetwork = (endpoints: readonly Endpoint[], { network }: Gateway): readonly Endpoint[] =>
   endpoints.filter((endpoint) => endpoint.network === network);
 
-<<<<<<< HEAD
+/** From or to guests on an outer network, one way or the other by that network's router: all but the host, their neighbours, and what is masqueraded. */
+function beyondRouter(sides: Sides, shared: readonly Endpoint[]): FlowSet {
+  const { space, world } = sides;
+  const hidden = space.source(world.keptIn);
+  const ways = [...Map.groupBy(shared, ({ network }) => network).values()].flatMap((own) => {
+    const others = space.minus(sides.toGuests, sides.to(own));
+    const strangers = space.minus(sides.guests, space.or(sides.from(own), hidden));
+    return [space.and(sides.from(own), others), space.and(strangers, sides.to(own))];
+  });
+  return space.or(...ways);
+}
+
 interface Published {
   /** What it lets through, after the translation. */
   readonly flows: FlowSet;
@@ -217,22 +201,6 @@ function publishedFlows({ address, ports, to, from }: Publish, sides: Sides): Pu
       doors(({ first }) => first),
     ),
   };
-=======
-/** The target's ports, for who may use it: without `from` everybody but the guests of isolated networks. */
-function publishedFlows({ address, ports, to, from }: Publish, sides: Sides): FlowSet {
-  const { space, world } = sides;
-  if (address !== undefined && familyOf(address) !== space.family) return space.none;
-  const targets = sides.endpointsOf({ kind: 'guests', text: '', endpoints: [to] }).filter(({ bootstrap }) => !bootstrap);
-  // Without an address of the family there is nothing to call.
-  const positions = address === undefined ? world.hostAddresses.filter((own) => familyOf(own) === space.family) : [address];
-  if (targets.length === 0 || positions.length === 0) return space.none;
-  const open = space.or(sides.from(sides.endpoints.filter(({ network }) => network.kind !== 'isolated')), sides.host, sides.outside);
-  const users = from === undefined ? open : sides.sources(from);
-  const doors = ports.map(({ protocol, first, last, target }) =>
-    space.and(space.protocol([protocolNumbers[protocol]]), space.dport([{ from: target, to: target + last - first }])),
-  );
-  return space.and(users, sides.to(targets), space.or(...doors));
->>>>>>> origin/prover
 }
 
 interface Services {
@@ -292,15 +260,6 @@ function between(space: FlowSpace, sender: 'client' | 'server'): FlowSet {
   return space.and(space.protocol([protocolNumbers.udp]), space.or(...flows));
 }
 
-<<<<<<< HEAD
-=======
-/** Guests speak DHCP as clients and under their own hardware address only, whoever they speak to. */
-function dhcp(space: FlowSpace): FlowSet {
-  const ports = [67, 68, 546, 547].map((port) => ({ from: port, to: port }));
-  return space.and(space.protocol([protocolNumbers.udp]), space.dport(ports));
-}
-
->>>>>>> origin/prover
 /** By whom and with which protocol the gateway's port 53 must not be asked. */
 function blockedQuestions(sides: Sides, { address }: Gateway, block: readonly Rule[]): FlowSet {
   const { space } = sides;

@@ -18,15 +18,12 @@ export function portsSet(space: FlowSpace, ports: Ports): FlowSet {
   );
 }
 
-<<<<<<< HEAD
 /** To DHCP's ports. Guests speak DHCP as clients and under their own hardware address only, whoever they speak to. */
 export function dhcpFlows(space: FlowSpace): FlowSet {
   const ports = [67, 68, 546, 547].map((port) => ({ from: port, to: port }));
   return space.and(space.protocol([protocolNumbers.udp]), space.dport(ports));
 }
 
-=======
->>>>>>> origin/prover
 /** The ranges of a protocol that PORTS names. */
 export function rangesOf(ports: Ports, protocol: (typeof transports)[number]): readonly PortSpan[] {
   if (ports === 'any') return [{ from: 0, to: 65535 }];

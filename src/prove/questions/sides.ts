@@ -29,11 +29,8 @@ export class Sides {
   readonly toInternet: FlowSet;
   /** Destinations at which there is somebody, as far as that can be known. */
   readonly toSomebody: FlowSet;
-<<<<<<< HEAD
   /** From or to an address that installers get first: seldom what a guest's name means. */
   readonly bootstrap: FlowSet;
-=======
->>>>>>> origin/prover
   readonly #byNic = new Map<string, Endpoint[]>();
   readonly #sources = new Map<Party, FlowSet>();
   readonly #destinations = new Map<Party, FlowSet>();
@@ -63,17 +60,11 @@ export class Sides {
     this.toGuests = space.destination(addresses);
     this.toOutside = minus(
       space.all,
-<<<<<<< HEAD
       or(this.toHost, this.toGuests, space.destination([...world.inside, ...world.unpeopled, ...world.elsewhere, ...world.never])),
     );
     this.toInternet = minus(space.all, space.destination(world.notInternet));
     const installers = this.endpoints.filter(({ bootstrap }) => bootstrap);
     this.bootstrap = or(this.from(installers), this.to(installers));
-=======
-      or(this.toHost, this.toGuests, space.destination([...world.inside, ...world.elsewhere, ...world.never])),
-    );
-    this.toInternet = minus(space.all, space.destination(world.notInternet));
->>>>>>> origin/prover
     this.toSomebody = or(this.toHost, this.toGuests, this.toOutside);
   }
 
@@ -120,7 +111,7 @@ export class Sides {
 
   /** Flows of a machine to itself, which no host sees unless it is asked for a translation. */
   toItself(endpoints: readonly Endpoint[] = this.endpoints): FlowSet {
-    const machines = [...Map.groupBy(endpoints, ({ nic }) => nic.port).values()];
+    const machines = [...Map.groupBy(endpoints, ({ machine }) => machine).values()];
     return union(
       this.space,
       machines.map((list) => this.space.and(this.from(list), this.to(list))),

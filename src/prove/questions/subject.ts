@@ -2,11 +2,7 @@
 import type { Fabric } from '../../fabric/model.ts';
 import type { Family } from '../../net/ip.ts';
 import type { KernelModel } from '../kernel-model.ts';
-<<<<<<< HEAD
 import { analyseAll } from '../symbolic/analyse.ts';
-=======
-import { analyse } from '../symbolic/analyse.ts';
->>>>>>> origin/prover
 import type { Constants, Reachability } from '../symbolic/flow-space.ts';
 import { constantsOf } from './constants.ts';
 import { meaningOf, type Meaning } from './meaning.ts';
@@ -22,7 +18,6 @@ export interface Subject {
   readonly meaning: Meaning;
 }
 
-<<<<<<< HEAD
 /** A host with the file that is about it. */
 export interface Case {
   readonly fabric: Fabric;
@@ -52,12 +47,3 @@ const joined = (a: Constants, b: Constants): Constants => ({
   protocols: [...new Set([...a.protocols, ...b.protocols])],
   macs: [...new Set([...a.macs, ...b.macs])],
 });
-=======
-export function subjectOf(fabric: Fabric, host: string, model: KernelModel, family: Family, also: readonly Constants[] = []): Subject {
-  const world = worldOf(fabric, host, model);
-  const constants = constantsOf(world, also);
-  const reach = analyse(model, family, constants);
-  const sides = new Sides(world, reach.space);
-  return { family, world, constants, reach, sides, meaning: meaningOf(sides) };
-}
->>>>>>> origin/prover
