@@ -9,7 +9,9 @@ import { passBaseChain } from './chain.ts';
 import type { Hook, Machinery } from './chain.ts';
 import { concerns } from './collect.ts';
 import type { Env, Slot, State } from './env.ts';
-import { merge, valuesOf, where } from './env.ts';
+import { merge, valuesOf, where, withinSpans } from './env.ts';
+import { joinSpans } from './layout.ts';
+import { SCTP, TCP } from './protocols.ts';
 
 const CONNTRACK = -200;
 const NAT_DST = -100;
@@ -91,7 +93,7 @@ export class Hooks {
       if (chain.base?.type !== 'nat') work.push({ at: priority, run: (now) => passBaseChain(this.machinery, table, chain, now) });
     }
     const destination = hook === 'prerouting' || hook === 'output';
-    if (destination && !again) work.push({ at: CONNTRACK - 0.5, run: (now) => now.map(track) });
+    if (destination && !again) work.push({ at: CONNTRACK - 0.5, run: (now) => now.flatMap((state) => this.track(state)) });
     if (hook !== 'forward' && !again)
       work.push({ at: destination ? NAT_DST : NAT_SRC, run: (now) => this.translate(now, nat, destination) });
     work.sort((a, b) => a.at - b.at);
@@ -101,6 +103,21 @@ export class Hooks {
       through = run(through);
     }
     return merge(this.machinery.universe.bdd, through);
+  }
+
+  private track(state: State): readonly State[] {
+    const { bdd, fields, protocols } = this.machinery.universe;
+    const { env, set } = state;
+    if (env.tracking !== 'none') return [state];
+    if (!env.reply) return [{ env: { ...env, tracking: 'new', tracked: true }, set }];
+    if (env.tracked) return [{ env: { ...env, tracking: 'established' }, set }];
+    // An answer to what nobody tracked begins nothing in protocols that have openings of their own, and is invalid (nf_conntrack_proto_tcp.c and others).
+    const spans = joinSpans([1, TCP, 33, 58, SCTP].map((number) => protocols.span(BigInt(number), BigInt(number))));
+    const invalid = withinSpans(bdd, fields, env.protocol, spans) ?? 0;
+    return [
+      { env, set: bdd.and(set, invalid) },
+      { env: { ...env, tracking: 'new' }, set: bdd.minus(set, invalid) },
+    ];
   }
 
   private translate(states: readonly State[], chains: readonly BaseChain[], destination: boolean): readonly State[] {
@@ -127,14 +144,6 @@ function restored(env: Env, destination: boolean): Env {
   if (env.tracking !== 'established') return env;
   if (destination) return env.snat ? { ...env, destination: env.original.source, dport: env.original.sport } : env;
   return env.dnat ? { ...env, source: env.original.destination, sport: env.original.dport } : env;
-}
-
-function track(state: State): State {
-  const { env, set } = state;
-  if (env.tracking !== 'none') return state;
-  if (!env.reply) return { env: { ...env, tracking: 'new', tracked: true }, set };
-  // The reply to what nobody tracked is something new itself.
-  return { env: { ...env, tracking: env.tracked ? 'established' : 'new' }, set };
 }
 
 function sorted(chains: readonly BaseChain[], hook: Hook): readonly BaseChain[] {

@@ -63,7 +63,7 @@ export class HostWalk {
     const { universe } = this.machinery;
     const wire: Env = { ...this.start(), mac: told('mac', universe.macs), iif: this.portSlot };
     const set = universe.bdd.minus(universe.valid, universe.fields.origin.is(0));
-    const { up, across } = this.ingress([{ env: wire, set }], this.portSlot);
+    const { up, across } = this.ingress([{ env: wire, set }], this.portSlot, this.linkSlot);
     return [...this.hooks.ip('prerouting', this.raise(up, this.linkSlot)), ...across];
   }
 
@@ -72,7 +72,7 @@ export class HostWalk {
     const { universe } = this.machinery;
     const wire: Env = { ...this.start(), mac: told('origin', this.topology.honestMacs(universe.origins)), iif: this.portSlot };
     const set = universe.bdd.minus(universe.valid, universe.fields.origin.is(0));
-    return this.receive(this.raise(this.ingress([{ env: wire, set }], this.portSlot).devious, this.linkSlot));
+    return this.receive(this.raise(this.ingress([{ env: wire, set }], this.portSlot, this.linkSlot).devious, this.linkSlot));
   }
 
   /** The replies to what has arrived; sets are still of the packets that began it. */
@@ -127,7 +127,7 @@ export class HostWalk {
 
   /** Frames at the interface in `iif`: up to the host, and across bridges. */
   private arrive(states: readonly State[], port: Slot<string>, link: Slot<string>): readonly Arrival[] {
-    const { up, across } = this.ingress(states, port);
+    const { up, across } = this.ingress(states, port, link);
     return [...this.receive(this.raise(up, link)), ...this.across(across, port, link)];
   }
 
@@ -135,21 +135,24 @@ export class HostWalk {
    * Past the device's own chains and the bridge's first hook. An honest sender addresses its frame to the machine that has the destination on its own layer 2, or to
    * its router on the outer network, and else to the host (concrete/layer2.ts has the rule in words); `devious`: those that address to the host what is a neighbour's.
    */
-  private ingress(states: readonly State[], port: Slot<string>): Ingress {
+  private ingress(states: readonly State[], port: Slot<string>, link: Slot<string>): Ingress {
     const { bdd, fields } = this.machinery.universe;
     const entered = this.hooks.device('ingress', states, ({ iif }) => iif);
     const onBridge = where(bdd, fields, port, (name) => this.topology.bridgeOf(name) !== undefined) ?? 0;
     const [bridged, plain] = split(bdd, entered, onBridge);
     const after = this.hooks.bridged('prerouting', bridged);
+    // The bridge is a device as well.
+    const toHost = (frames: readonly State[]): readonly State[] =>
+      this.hooks.device('ingress', this.hooks.bridged('input', frames), () => link);
     const up: State[] = [...plain];
     const across: State[] = [];
     for (const { env, set } of after) {
       const neighbours = bdd.and(set, this.forNeighbours(env, port));
       if (neighbours !== 0) across.push({ env, set: neighbours });
       const rest = bdd.minus(set, neighbours);
-      if (rest !== 0) up.push(...this.hooks.bridged('input', [{ env, set: rest }]));
+      if (rest !== 0) up.push(...toHost([{ env, set: rest }]));
     }
-    return { up, across, devious: this.hooks.bridged('input', across) };
+    return { up, across, devious: toHost(across) };
   }
 
   /** Frames that an honest sender at the port addresses to others on its layer 2. */
