@@ -1,6 +1,6 @@
 /** Whether a match holds for a packet, and what maps give for it. */
-import { addressRange, normalExpression } from '../../hoststate/nft-normal-expression.ts';
-import { readExpression } from '../../hoststate/nft-read-rule.ts';
+import { ownMap } from '../../hoststate/nft-own-map.ts';
+import { addressRange } from '../../hoststate/nft-normal-expression.ts';
 import { isVerdict } from '../../hoststate/nft.ts';
 import type { NftExpr, NftMapElement, NftMatchOp, NftTable, NftVerdict } from '../../hoststate/nft.ts';
 import { compareIp, parseIp } from '../../net/ip.ts';
@@ -41,29 +41,10 @@ export function lookUpVerdict(
 
 /** The value for the target of a translation or a mark: `dnat to ip daddr . tcp dport map @m`. */
 export function lookUpData({ key, data }: { readonly key: NftExpr; readonly data: NftExpr }, view: View): Found<NftExpr> | undefined {
-  const elements = typeof data === 'string' ? data : anonymousMap(data);
+  const elements = typeof data === 'string' ? data : ownMap(data);
   const found = elements === undefined ? undefined : lookUp(valueOf(key, view), elements, view);
   return found && { ...found, values: found.values.filter((value): value is NftExpr => !isVerdict(value)) };
 }
-
-/** `{ 80 : 10.0.0.1 }`: to the reader of rules a set of pairs, or a pair alone, which it does not know. */
-function anonymousMap(data: NftExpr): { readonly set: readonly NftMapElement[] } | undefined {
-  if (typeof data !== 'object') return undefined;
-  const known = anonymousMaps.get(data);
-  if (known) return known;
-  const pairs = ('set' in data ? data.set : [data]).map((element): NftMapElement | undefined => {
-    const raw: unknown = typeof element === 'object' && 'unknown' in element ? element.unknown : undefined;
-    if (!Array.isArray(raw) || raw.length !== 2) return undefined;
-    const [key, value]: unknown[] = raw;
-    return [normalExpression(readExpression(key)), normalExpression(readExpression(value))];
-  });
-  if (!pairs.every((pair) => pair !== undefined)) return undefined;
-  const made = { set: pairs };
-  anonymousMaps.set(data, made);
-  return made;
-}
-
-const anonymousMaps = new WeakMap<object, { readonly set: readonly NftMapElement[] }>();
 
 function lookUp(
   value: Value,

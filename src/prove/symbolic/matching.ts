@@ -233,12 +233,14 @@ export class Matcher {
   private oneWord(domain: 'interface' | 'mac' | 'word', slot: Slot<string>, element: NftExpr): number | undefined {
     const { bdd, fields } = this.universe;
     if (isMissing(element)) return where(bdd, fields, slot, (value) => value === 'missing');
+    // `exists` is `true` there.
+    if (typeof element === 'object' && 'unknown' in element && element.unknown === true)
+      return where(bdd, fields, slot, (value) => value === REACHED);
     // A hardware address as the number of a raw field.
     const text =
       domain === 'mac' && typeof element === 'number' ? (element.toString(16).padStart(12, '0').match(/../g)?.join(':') ?? '') : element;
     if (typeof text !== 'string') return undefined;
     if (domain !== 'word' && text.endsWith('*')) return where(bdd, fields, slot, (value) => value.startsWith(text.slice(0, -1)));
-    if (text === 'exists') return where(bdd, fields, slot, (value) => value === REACHED);
     // Which of its interfaces: one by name may be another than the one that was found.
     if (domain === 'word' && slot.kind === 'parts' && slot.parts.has(REACHED)) return undefined;
     return slot.kind === 'unknown' ? undefined : having(bdd, fields, slot, text);

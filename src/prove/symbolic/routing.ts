@@ -153,9 +153,9 @@ export class Routing {
     for (const route of this.routes.get(table) ?? []) {
       const length = lengthOf(route);
       if (length <= suppressed || (link !== undefined && route.link !== link)) continue;
-      const key = `${route.prefix} ${route.metric}`;
-      const equal = equals.get(key) ?? { route, length, outcomes: new Map<string, Outcome>() };
-      equals.set(key, equal);
+      const prefix = `${route.prefix} ${route.metric}`;
+      const equal = equals.get(prefix) ?? { route, length, outcomes: new Map<string, Outcome>() };
+      equals.set(prefix, equal);
       const outcome = outcomeOf(route);
       equal.outcomes.set(`${outcome.type} ${outcome.link ?? ''}`, outcome);
     }

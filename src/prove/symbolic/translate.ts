@@ -4,6 +4,7 @@
  */
 import type { NftExpr, NftStatement, NftTable } from '../../hoststate/nft.ts';
 import { isVerdict } from '../../hoststate/nft.ts';
+import { ownMap } from '../../hoststate/nft-own-map.ts';
 import { parseIp } from '../../net/ip.ts';
 import type { KernelModel } from '../kernel-model.ts';
 import type { Hook } from './chain.ts';
@@ -112,10 +113,8 @@ export class Translator {
     const toPort = port === undefined ? {} : { port: this.port(port) };
     if (addr !== undefined && typeof addr === 'object' && 'map' in addr) {
       const { key, data } = addr.map;
-      const found =
-        typeof data === 'string' || (typeof data === 'object' && 'set' in data)
-          ? matcher.lookup(key, mapData(data), table, asking)
-          : undefined;
+      const pairs = typeof data === 'string' ? data : ownMap(data);
+      const found = pairs === undefined ? undefined : matcher.lookup(key, pairs, table, asking);
       if (!found) return { translated: [set(state.env, side, { address: notKnown, ...toPort }, state.set)], untouched: [] };
       const translated: State[] = [];
       let rest = state.set;
@@ -165,12 +164,6 @@ export class Translator {
   private port(value: NftExpr): Slot<number> {
     return typeof value === 'number' ? constant(this.universe.ports.at(BigInt(value))) : notKnown;
   }
-}
-
-function mapData(data: NftExpr): Parameters<Matcher['lookup']>[1] {
-  if (typeof data === 'string') return data;
-  // Anonymous: a list of pairs.
-  return { set: typeof data === 'object' && 'set' in data ? (data.set as unknown as readonly (readonly [NftExpr, NftExpr])[]) : [] };
 }
 
 function set(env: Env, side: 'source' | 'destination', { address, port }: Target, packets: number): State {

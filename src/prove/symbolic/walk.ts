@@ -243,7 +243,7 @@ export class HostWalk {
     const { bdd, fields } = this.machinery.universe;
     const arrivals: Arrival[] = [];
     const outward = this.hooks.device('egress', states, ({ oif }) => oif);
-    for (const state of this.throughBridges(outward)) {
+    for (const state of outward) {
       const { env, set } = state;
       const names = [...(valuesOf(env.oif) ?? [])];
       // All stations at once: a reply then comes from wherever its address says.
@@ -252,7 +252,7 @@ export class HostWalk {
         port === undefined ? 0 : bdd.union(names.map((name) => bdd.and(having(bdd, fields, env.oif, name), this.at(name, env))));
       const here = bdd.and(set, owned);
       if (port !== undefined && here !== 0)
-        arrivals.push(...this.egress([{ env, set: here, at: { kind: 'station', port, mac }, link: env.oif }]));
+        arrivals.push(...this.egress(this.throughBridge([{ env, set: here, at: { kind: 'station', port, mac }, link: env.oif }])));
       const rest = bdd.minus(set, owned);
       const plain = where(bdd, fields, env.oif, (name) => !this.topology.isBridge(name)) ?? 0;
       const outside = bdd.and(rest, plain);
@@ -273,14 +273,22 @@ export class HostWalk {
     return arrivals;
   }
 
-  /** The host's own and routed packets in front of a bridge. */
-  private throughBridges(states: readonly State[]): readonly State[] {
-    if (!this.hooks.hasBridged('output') && !this.hooks.hasBridged('postrouting')) return states;
+  /** The host's own and routed packets onto a bridge: its hooks see the port. */
+  private throughBridge(arrivals: readonly Arrival[]): readonly Arrival[] {
+    if (!this.hooks.hasBridged('output') && !this.hooks.hasBridged('postrouting')) return arrivals;
     const { bdd, fields } = this.machinery.universe;
-    return states.flatMap(({ env, set }) => {
-      const onBridge = bdd.and(set, where(bdd, fields, env.oif, (name) => this.topology.isBridge(name)) ?? 0);
-      const sent = this.hooks.bridged('postrouting', this.hooks.bridged('output', [{ env, set: onBridge }]));
-      return merge(bdd, [...sent, { env, set: bdd.minus(set, onBridge) }]);
+    return arrivals.flatMap((arrival) => {
+      const { at, env, set } = arrival;
+      if (at.kind === 'host') return [arrival];
+      const onBridge = bdd.and(set, where(bdd, fields, at.port, (name) => this.topology.bridgeOf(name) !== undefined) ?? 0);
+      const sent = this.hooks.bridged(
+        'postrouting',
+        this.hooks.bridged('output', [{ env: { ...env, oif: at.port, iif: absent }, set: onBridge }]),
+      );
+      const plain = { ...arrival, set: bdd.minus(set, onBridge) };
+      return [...sent.map((state) => ({ ...arrival, env: { ...state.env, oif: env.oif, iif: env.iif }, set: state.set })), plain].filter(
+        (one) => one.set !== 0,
+      );
     });
   }
 
@@ -339,7 +347,8 @@ export class HostWalk {
       const kept = bdd.minus(others, this.topology.isolated(outer) ? back : from === undefined ? 0 : having(bdd, fields, from, outer));
       arrivals.push({ env, set: kept, at: { kind: 'outside', port: constant(outer), mac: constant(OTHER_MAC) }, link });
     }
-    return this.egress(arrivals.filter((one) => one.set !== 0));
+    const there = arrivals.filter((one) => one.set !== 0);
+    return this.egress(from === undefined ? this.throughBridge(there) : there);
   }
 
   /** Not back out of the port it came in by, and not from one isolated port to another. */
