@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from
 import { dirname } from 'node:path';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import type { Kernel } from './kernel.ts';
+import { isOfTerminal, RESTARTS } from './terminal-signals.ts';
 
 export interface Lock {
   /** Frees the lock; resolves once it is free. May be called twice. */
@@ -26,6 +27,14 @@ const conflict = 75;
 /** Takes the lock without waiting; undefined when another run holds it (see {@link lockHolder}). Makes the file and its directory. */
 export async function takeLock(kernel: Kernel, path: string): Promise<Lock | undefined> {
   mkdirSync(dirname(path), { recursive: true });
+  for (let again = 0; ; again++) {
+    const taken = await tryLock(kernel, path);
+    if (taken !== 'ended by the terminal') return taken;
+    if (again === RESTARTS) throw notTaken(path, 'the terminal interrupted it again and again');
+  }
+}
+
+async function tryLock(kernel: Kernel, path: string): Promise<Lock | undefined | 'ended by the terminal'> {
   // Own session: a Ctrl-C meant for Weft, which Weft answers by undoing its work, must not free the lock under it.
   const child = spawn(
     kernel.programPath('flock'),
@@ -35,9 +44,9 @@ export async function takeLock(kernel: Kernel, path: string): Promise<Lock | und
       stdio: ['pipe', 'pipe', 'pipe'],
     },
   );
-  const ended = new Promise<number>((resolve) => {
+  const ended = new Promise<number | NodeJS.Signals | null>((resolve) => {
     child.on('error', () => resolve(-1));
-    child.on('close', (code) => resolve(code ?? -1));
+    child.on('close', (code, signal) => resolve(code ?? signal));
   });
   child.stdin.on('error', () => undefined);
   let said = '';
@@ -47,15 +56,8 @@ export async function takeLock(kernel: Kernel, path: string): Promise<Lock | und
   child.stdin.write('held\n');
   const outcome = await Promise.race([held, ended]);
   if (outcome === conflict) return undefined;
-  if (outcome !== 'held') {
-    throw new WeftError(2, [
-      {
-        code: 'program-failed',
-        severity: 'error',
-        message: `The lock ${path} cannot be taken: ${said.trim() || `flock ended with ${outcome}`}`,
-      },
-    ]);
-  }
+  if (outcome !== 'held' && isOfTerminal(outcome)) return 'ended by the terminal';
+  if (outcome !== 'held') throw notTaken(path, said.trim() || `flock ended with ${outcome}`);
   const holder: LockHolder = { pid: process.pid, command: ownCommand() };
   writeFileSync(path, `${JSON.stringify(holder)}\n`);
   // The lock alone must not keep Weft alive.
@@ -72,6 +74,9 @@ export async function takeLock(kernel: Kernel, path: string): Promise<Lock | und
     },
   };
 }
+
+const notTaken = (path: string, why: string): WeftError =>
+  new WeftError(2, [{ code: 'program-failed', severity: 'error', message: `The lock ${path} cannot be taken: ${why}` }]);
 
 /**
  * Who holds the lock; meaningful only right after {@link takeLock} returned undefined. Undefined while a new holder has not said so yet, and once the
