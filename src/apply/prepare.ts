@@ -9,10 +9,11 @@ import type { Listener } from '../hoststate/listeners.ts';
 import type { HostFacts, HostState } from '../hoststate/model.ts';
 import { isOwnLink } from '../hoststate/observe-links.ts';
 import type { NftTable } from '../hoststate/nft.ts';
-import { readFacts } from '../kernel/facts.ts';
+import { readFacts, type FactsWanted } from '../kernel/facts.ts';
 import { existingLinks } from '../kernel/links.ts';
 import { listeners } from '../kernel/listeners.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import { foreignAddresses } from '../plan/attainable.ts';
 import { sameJson } from '../plan/keyed.ts';
 import { planChanges } from '../plan/plan.ts';
 import type { Plan } from '../plan/steps.ts';
@@ -65,7 +66,7 @@ export async function preparePlan(
   };
   const originals = (await store.read('originals')) ?? {};
   const before = await store.read('applied');
-  const facts = await hostFacts(kernel, request, originals);
+  const facts = await hostFacts(kernel, request, originals, before);
   for (const problem of hostProblems(request.fabric, request.host, facts)) tell(problem);
   for (const problem of await unknownUsers(kernel, request)) tell(problem);
   for (const problem of await egressProblems(kernel, request)) tell(problem);
@@ -125,15 +126,25 @@ async function standingFor(kernel: Kernel, before: AppliedRecord, record: Applie
 }
 
 /** The physical interfaces of this host's bridged networks. */
-export const outerInterfaces = (fabric: Fabric, host: string): string[] =>
+const outerInterfaces = (fabric: Fabric, host: string): string[] =>
   fabric.networks.flatMap((network) => (network.host === host && network.interface !== undefined ? [network.interface] : []));
 
+/** What facts to read for this fabric, where `applied` stands. */
+export function factsWanted(fabric: Fabric, hostName: string, applied: HostState | undefined): FactsWanted {
+  const host = fabric.hosts.find(({ name }) => name === hostName);
+  return {
+    ...(host?.uplink === undefined ? {} : { uplink: host.uplink }),
+    interfaces: outerInterfaces(fabric, hostName),
+    ...(host?.managed === undefined ? {} : { managed: { addresses: host.addresses, gateways: host.managed.gateways } }),
+    given: applied === undefined ? [] : foreignAddresses(applied),
+  };
+}
+
 /** Facts as they were before Weft: a setting that Weft has changed counts with its old value. */
-export async function hostFacts(kernel: Kernel, request: PlanRequest, originals: Originals): Promise<HostFacts> {
-  const uplink = request.fabric.hosts.find((host) => host.name === request.host)?.uplink;
+export async function hostFacts(kernel: Kernel, request: PlanRequest, originals: Originals, before?: AppliedRecord): Promise<HostFacts> {
   const published = request.fabric.publish.filter((one) => one.host === request.host).flatMap((one) => one.ports);
   const [facts, listening] = await Promise.all([
-    readFacts(kernel, uplink, outerInterfaces(request.fabric, request.host)),
+    readFacts(kernel, factsWanted(request.fabric, request.host, before?.state)),
     listenersAt(kernel, published),
   ]);
   const was = (key: string, now: boolean): boolean => (originals[key] === undefined ? now : originals[key].value === '1');

@@ -12,6 +12,7 @@ export type Concerns = (line: string) => boolean;
 export function concernsOf(state: HostState): Concerns {
   const own = new Set(state.links.map((link) => link.name));
   const foreign = new Set(foreignLinks(state));
+  const addressed = new Set(state.addresses.map((entry) => entry.link));
   const addresses = new Set(state.neighbors.map((neighbor) => neighbor.address));
   const macs = new Set(state.fdb.map((entry) => entry.mac));
   const protocol = ` proto ${WEFT_PROTOCOL} `;
@@ -22,7 +23,10 @@ export function concernsOf(state: HostState): Concerns {
       const name = /^\d+: ([^:@\s]+)/.exec(rest)?.[1] ?? '';
       return own.has(name) || foreign.has(name);
     }
-    if (label === 'ADDR') return own.has(/^\d+: (\S+)/.exec(rest)?.[1] ?? '');
+    if (label === 'ADDR') {
+      const name = /^\d+: (\S+)/.exec(rest)?.[1] ?? '';
+      return own.has(name) || addressed.has(name);
+    }
     if (label === 'ROUTE') return own.has(dev) || `${rest} `.includes(protocol);
     if (label !== 'NEIGH' || !own.has(dev)) return false;
     // Entries that others have learnt or lost are none of ours; permanent ones were put there, and ours are known by what they say.

@@ -68,6 +68,7 @@ export const diagnosticCodes = [
   'program-failed',
   'feature-missing',
   'uplink-unknown',
+  'default-route-in-use',
   'mac-not-listed',
   'interface-missing',
   'interface-unfit',

@@ -19,6 +19,8 @@ export interface SeenRoute {
   /** Undefined for `unreachable`, `blackhole` and multipath routes. */
   readonly link?: string;
   readonly via?: string;
+  /** The next hop counts as a neighbour, whatever its address. */
+  readonly onlink?: true;
   readonly metric?: number;
   /** `kernel`, `dhcp`, `static`, or a number as text. */
   readonly protocol: string;
@@ -64,7 +66,13 @@ export function readRoutes(json: unknown): SeenRoute[] {
       typeof route['metric'] === 'number' && !(prefix.includes(':') && route['metric'] === 1024) ? { metric: route['metric'] } : {};
     const hops = records(route['nexthops']);
     if (hops.length === 0) hops.push(route);
-    return hops.map((hop) => ({ ...common, ...metric, ...named('link', hop['dev']), ...named('via', gateway(hop)) }));
+    return hops.map((hop) => ({
+      ...common,
+      ...metric,
+      ...named('link', hop['dev']),
+      ...named('via', gateway(hop)),
+      ...(Array.isArray(hop['flags']) && hop['flags'].includes('onlink') ? { onlink: true as const } : {}),
+    }));
   });
 }
 
@@ -72,13 +80,14 @@ export function readRoutes(json: unknown): SeenRoute[] {
 export function ownRoutes(routes: readonly SeenRoute[]): Route[] {
   return routes
     .filter((route) => route.protocol === String(WEFT_PROTOCOL))
-    .map(({ prefix, type, link, via, metric }): Route =>
+    .map(({ prefix, type, link, via, onlink, metric }): Route =>
       type === 'unreachable'
         ? { prefix, unreachable: true, metric: metric ?? 0 }
         : {
             prefix,
             link: link ?? '',
             ...(via === undefined ? {} : { via }),
+            ...(onlink === undefined ? {} : { onlink }),
             ...(metric === undefined || metric === 0 ? {} : { metric }),
           },
     )

@@ -69,8 +69,8 @@ test('an untouched host has nothing of Weft, and its facts', async () => {
     facts.routes.map(({ prefix }) => prefix),
     ['10.9.0.0/16', '192.0.2.0/24', '192.0.2.2/32', '2001:db8::/64', '2001:db8::2/128'],
   );
-  assert.equal((await readFacts(kernel, 'far')).uplink?.name, 'far');
-  assert.equal((await readFacts(kernel, 'nope')).uplink, undefined);
+  assert.equal((await readFacts(kernel, { uplink: 'far' })).uplink?.name, 'far');
+  assert.equal((await readFacts(kernel, { uplink: 'nope' })).uplink, undefined);
   assert.deepEqual(await legacyTables(kernel), []);
 });
 

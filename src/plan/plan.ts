@@ -312,10 +312,14 @@ function bindLinks(
     const ownSettings = after.sysctls.filter((entry) => entry.link === handover.bridge).map((entry) => entry.key);
     steps.push({ kind: 'enslave', title, handover, ownSettings });
   }
+  // The uplink, where Weft sets it up itself: nobody else may have brought it up.
+  const own = new Set(after.links.map((link) => link.name));
+  const outer = [...addresses.created.map((a) => a.link), ...newRoutes.map(routeLink)].filter((name) => name !== '' && !own.has(name));
   const lines = [
     ...proxies.deleted.map((proxy) => proxyLine('del', proxy)),
     ...routes.deleted.map((r) => routeLine('del', r)),
     ...neighbors.deleted.map((n) => neighborLine('del', n)),
+    ...[...new Set(outer)].map(linkUp),
     ...addresses.created.map((a) => addressLine('replace', a)),
     ...addresses.deleted.map((a) => addressLine('del', a)),
     // An address of the same subnet was secondary until now, and has left with its primary (unless promote_secondaries).

@@ -3,7 +3,7 @@
  * whose addresses collide with nothing in the file.
  */
 import { prefixesOf } from '../fabric/addressing.ts';
-import type { Fabric, Guest } from '../fabric/model.ts';
+import type { Fabric, Guest, Host } from '../fabric/model.ts';
 import { parsePrefix, prefixesOverlap } from '../net/ip.ts';
 import type { Prefix } from '../net/ip.ts';
 import type { BedHost } from './bed.ts';
@@ -64,7 +64,11 @@ export function planTwin(fabric: Fabric, host: string): TwinPlan {
   const onLan = (address: string): boolean => lans.some((lan) => lan.host.some((own) => own.startsWith(`${address.split('/')[0] ?? ''}/`)));
   const uplinkAddresses = sides.flatMap((side) => side.addresses).filter((address) => !onLan(address));
   return {
-    fabric: { ...fabric, guests: fabric.guests.map((guest) => asNamespace(fabric, guest)) },
+    fabric: {
+      ...fabric,
+      hosts: fabric.hosts.map(withUplink),
+      guests: fabric.guests.map((guest) => asNamespace(fabric, guest)),
+    },
     host,
     bedHost: {
       name: 'host',
@@ -81,6 +85,12 @@ export function planTwin(fabric: Fabric, host: string): TwinPlan {
     outside: sides.map((side) => side.outside),
     lans,
   };
+}
+
+/** The twin's uplink stands, with the host's addresses, before anything is applied to it. */
+function withUplink(host: Host): Host {
+  const { managed: _, ...rest } = host;
+  return rest;
 }
 
 /** The namespace Weft would make for a guest of kind namespace; `inside` guests live in their outer guest's. */

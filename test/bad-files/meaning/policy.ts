@@ -351,7 +351,7 @@ guests: { a: { network: external, address: 192.168.118.254 }, b: other }
   {
     name: 'what comes later, with wrong names in it',
     file: `
-hosts: { vps: { manage: true, macs: "52:54:00:aa:00:01" }, home: { behind: nat } }
+hosts: { vps: { macs: "52:54:00:aa:00:01" }, home: { behind: nat } }
 networks: { internal: { kind: nat, host: home, subnet: 10.0.0.0/24, egress: via vsp } }
 guests: { web: { network: internal, egress: via vps } }
 publish: [vps tcp/2222 -> wbe tcp/22]
@@ -362,8 +362,7 @@ ingress: { at: vpn, routes: { cloud.example.org: wbe tcp/80 } }
     says: [
       '5:64 error subnet-overlap: the subnet 10.0.0.0/16 of the link `mesh` overlaps 10.0.0.0/24 of the network `internal`; choose one that shares no address with it. (2:56 the network `internal` is here)',
       '4:27 error unknown-guest: there is no guest `wbe`; did you mean `web`?',
-      "1:25 error not-supported-yet: `manage: true` is not supported yet; set the uplink up with the system's own tools.",
-      '1:68 error not-supported-yet: `behind` is not supported yet; leave it out.',
+      '1:54 error not-supported-yet: `behind` is not supported yet; leave it out.',
       '2:77 error unknown-host: there is no host `vsp`; did you mean `vps`?',
       '2:77 error not-supported-yet: `egress: via` another host is not supported yet; write `allow` or `deny`.',
       '3:45 error not-supported-yet: `egress: via` another host is not supported yet; write `allow` or `deny`.',
