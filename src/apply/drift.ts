@@ -10,6 +10,7 @@ import { attainable, type Attainable } from './attainable.ts';
 import { lookInside, observeHost, ownPart } from './observation.ts';
 import type { AppliedRecord } from './store.ts';
 import type { ApplyContext } from './context.ts';
+import { withVanished } from './vanished.ts';
 
 export interface Drift {
   /** What differs; empty where only what a container has left behind is there. */
@@ -32,7 +33,7 @@ export interface LookOptions {
 
 /** Reads the kernel and changes nothing. */
 export async function findDrift(context: ApplyContext, applied: AppliedRecord, options: LookOptions = {}): Promise<Drift> {
-  const wanted = await attainable(context, applied);
+  const wanted = await attainable(context, await withVanished(context, applied));
   const originals = (await context.store.read('originals')) ?? {};
   const seen = await observeHost(context.kernel, wanted.state, originals, [applied], options.known);
   const all = ownPart(context, seen, wanted.state, [applied]);

@@ -4,23 +4,20 @@
 import { existsSync } from 'node:fs';
 import { hostProblems } from '../compile/problems.ts';
 import type { Diagnostic, Report } from '../diagnostic/diagnostic.ts';
-import type { Fabric, PublishedRange } from '../fabric/model.ts';
-import type { Listener } from '../hoststate/listeners.ts';
-import type { HostFacts, HostState } from '../hoststate/model.ts';
+import type { Fabric } from '../fabric/model.ts';
+import type { HostState } from '../hoststate/model.ts';
 import { isOwnLink } from '../hoststate/observe-links.ts';
 import type { NftTable } from '../hoststate/nft.ts';
-import { readFacts, type FactsWanted } from '../kernel/facts.ts';
 import { existingLinks } from '../kernel/links.ts';
-import { listeners } from '../kernel/listeners.ts';
 import type { Kernel } from '../kernel/kernel.ts';
-import { foreignAddresses } from '../plan/attainable.ts';
 import { sameJson } from '../plan/keyed.ts';
 import { planChanges } from '../plan/plan.ts';
 import type { Plan } from '../plan/steps.ts';
 import { liveAttachments } from './attachments.ts';
+import { hostFacts } from './facts.ts';
 import { filtersForwarded, foreignWarnings } from './foreign.ts';
 import { foreignInterfaces } from './foreign-interface.ts';
-import { managedInterfaces } from './managed.ts';
+import { managedInterfaces, otherManagers } from './managed.ts';
 import { lookInside, observeHost, ownPart } from './observation.ts';
 import { compareReach, nothingReaches, reachOf, type ReachDifference } from './reach.ts';
 import { buildRecord, policyOf } from './record.ts';
@@ -71,6 +68,7 @@ export async function preparePlan(
   for (const problem of await unknownUsers(kernel, request)) tell(problem);
   for (const problem of await egressProblems(kernel, request)) tell(problem);
   if (failed) return undefined;
+  if (facts.uplink?.managed) for (const problem of await otherManagers(kernel, facts.uplink.name)) tell(problem);
 
   const attachments = await liveAttachments(before?.attachments ?? {});
   const record = buildRecord({ ...request, facts, attachments });
@@ -123,51 +121,6 @@ async function standingFor(kernel: Kernel, before: AppliedRecord, record: Applie
   const fresh = record.state.links.map((link) => link.name).filter((name) => !there.has(name));
   const taken = await existingLinks(kernel, fresh);
   return { observed: before.state, foreignLinks: taken, foreign: [] };
-}
-
-/** The physical interfaces of this host's bridged networks. */
-const outerInterfaces = (fabric: Fabric, host: string): string[] =>
-  fabric.networks.flatMap((network) => (network.host === host && network.interface !== undefined ? [network.interface] : []));
-
-/** What facts to read for this fabric, where `applied` stands. */
-export function factsWanted(fabric: Fabric, hostName: string, applied: HostState | undefined): FactsWanted {
-  const host = fabric.hosts.find(({ name }) => name === hostName);
-  return {
-    ...(host?.uplink === undefined ? {} : { uplink: host.uplink }),
-    interfaces: outerInterfaces(fabric, hostName),
-    ...(host?.managed === undefined ? {} : { managed: { addresses: host.addresses, gateways: host.managed.gateways } }),
-    given: applied === undefined ? [] : foreignAddresses(applied),
-  };
-}
-
-/** Facts as they were before Weft: a setting that Weft has changed counts with its old value. */
-export async function hostFacts(kernel: Kernel, request: PlanRequest, originals: Originals, before?: AppliedRecord): Promise<HostFacts> {
-  const published = request.fabric.publish.filter((one) => one.host === request.host).flatMap((one) => one.ports);
-  const [facts, listening] = await Promise.all([
-    readFacts(kernel, factsWanted(request.fabric, request.host, before?.state)),
-    listenersAt(kernel, published),
-  ]);
-  const was = (key: string, now: boolean): boolean => (originals[key] === undefined ? now : originals[key].value === '1');
-  const accepted = Object.entries(originals).flatMap(([key, { value }]) => {
-    const link = /^net\/ipv6\/conf\/([^/]+)\/accept_ra$/.exec(key)?.[1];
-    return link !== undefined && value === '1' ? [link] : [];
-  });
-  return {
-    ...facts,
-    forwarding: {
-      v4: was('net/ipv4/ip_forward', was('net/ipv4/conf/all/forwarding', facts.forwarding.v4)),
-      v6: was('net/ipv6/conf/all/forwarding', facts.forwarding.v6),
-    },
-    acceptRa: [...new Set([...facts.acceptRa, ...accepted])].sort(),
-    ...(published.length === 0 ? {} : { listening }),
-  };
-}
-
-async function listenersAt(kernel: Kernel, ports: readonly PublishedRange[]): Promise<readonly Listener[]> {
-  if (ports.length === 0) return [];
-  return listeners(kernel, ({ protocol, port }) =>
-    ports.some((range) => range.protocol === protocol && range.first <= port && port <= range.last),
-  );
 }
 
 /** A link or namespace of a wanted name that Weft has not made is somebody else's: it is not taken over. */

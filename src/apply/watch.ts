@@ -130,7 +130,14 @@ export async function watchHost(context: ApplyContext, tell: (event: WatchEvent)
     const { state } = await attainable(context, record);
     if (standing === undefined) tell({ event: 'watching', fabric: state.fabric, host: state.host });
     idle = '';
-    standing = { mark, record, concerns: concernsOf(state), settings: state.sysctls, services: state.services.map(({ name }) => name) };
+    const uplink = record.facts.uplink?.managed && record.facts.uplink.name;
+    standing = {
+      mark,
+      record,
+      concerns: concernsOf(state, uplink),
+      settings: state.sysctls,
+      services: state.services.map(({ name }) => name),
+    };
   }
 
   async function poll({ settings, services }: Standing): Promise<void> {

@@ -2,7 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyPlan } from '../apply/apply.ts';
-import { hostFacts, preparePlan } from '../apply/prepare.ts';
+import { hostFacts } from '../apply/facts.ts';
+import { preparePlan } from '../apply/prepare.ts';
 import { openSession } from '../apply/session.ts';
 import { judge } from '../compile/judge.ts';
 import type { Flow } from '../compile/judge.ts';
