@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { HostFacts } from '../hoststate/model.ts';
 import { readFacts } from '../kernel/facts.ts';
+import { moduleSign } from '../kernel/modules.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import { canonicalJson } from '../plan/keyed.ts';
 import { kernelFingerprint } from './fingerprint.ts';
@@ -93,7 +94,10 @@ async function remember(context: ApplyContext, inputs: Inputs, prepared: Prepare
   const watched = {
     facts: factsWanted(fabric, state.host, state),
     foreign: prepared.foreign,
-    sysctls: state.sysctls.filter((entry) => entry.link === undefined).map((entry) => entry.key),
+    sysctls: [
+      ...state.sysctls.filter((entry) => entry.link === undefined).map((entry) => entry.key),
+      ...state.modules.map((module) => moduleSign[module]),
+    ],
     services: state.services.map((service) => service.name),
     namespaces: state.guests.flatMap((guest) => (guest.netns.kind === 'made' ? [guest.netns.namespace] : [])),
   };

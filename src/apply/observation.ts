@@ -46,7 +46,8 @@ export async function observeHost(
   const settings = new Map(records.flatMap((record) => record.state.sysctls).map((entry) => [entry.key, entry]));
   const orphans = [...settings.values()].filter(({ key, link }) => link !== undefined && stays.has(link) && !keys.has(key));
   const sysctls = [...wanted.sysctls, ...orphans, ...changed.map((key): Sysctl => ({ key, value: '' }))];
-  return observe(kernel, known === undefined ? { sysctls } : { sysctls, known });
+  const { modules } = wanted;
+  return observe(kernel, { modules, sysctls, ...(known === undefined ? {} : { known }) });
 }
 
 /** {@link observeHost} and {@link ownPart} in one. `records`: oldest first. */
@@ -76,6 +77,7 @@ export function ownPart(
   return {
     fabric: records.at(-1)?.state.fabric ?? wanted.fabric,
     host: records.at(-1)?.state.host ?? wanted.host,
+    modules: seen.own.modules,
     links: presentLinks(seen.links, seen.own.links, states, claims),
     enslaved: seen.own.enslaved,
     addresses: [...seen.own.addresses.filter((address) => !isKernelLinkLocal(address.address)), ...givenToOthers(seen, states)],

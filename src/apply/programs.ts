@@ -26,6 +26,7 @@ const programs = { dnsmasq: 'dnsmasq', recorder: 'tcpdump', relay: 'setpriv' } a
 export function programsFor({ steps }: Plan): readonly string[] {
   const needed = new Set(['ip', 'bridge', 'nft', 'setpriv']);
   for (const step of steps) {
+    if (step.kind === 'modules') needed.add('modprobe');
     if (step.kind === 'nft') for (const program of ['conntrack', 'perl']) needed.add(program);
     if (step.kind === 'enslave' || step.kind === 'release') for (const program of ['flock', 'conntrack', 'perl']) needed.add(program);
     if (step.kind === 'guests') needed.add('nsenter');

@@ -57,6 +57,7 @@ export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, 
   return {
     fabric: fabric.name,
     host: hostName,
+    modules: networks.some((network) => network.kind === 'bridged') ? ['br_netfilter'] : [],
     links: links(fabric, hostName, facts, nics, attachments),
     enslaved: enslaved(networks),
     addresses: [...addresses(networks, ports), ...managed.addresses],

@@ -16,6 +16,8 @@ export const WEFT_ALIAS_PREFIX = 'weft:';
 export interface HostState {
   readonly fabric: string;
   readonly host: string;
+  /** Parts of the kernel that have to be loaded. They are never unloaded: observed are those of the wanted ones that are there. */
+  readonly modules: readonly KernelModule[];
   /** Sorted by name. */
   readonly links: readonly Link[];
   /** Interfaces of the host that are ports of Weft's bridges, VLANs that Weft has made of them included; the host's own addresses and routes are on the bridge then. Sorted by interface. */
@@ -39,6 +41,9 @@ export interface HostState {
   /** Long-running programs. Sorted by name. */
   readonly services: readonly Service[];
 }
+
+/** By modprobe's name. */
+export type KernelModule = 'br_netfilter';
 
 export type Link = BridgeLink | PortLink | VlanLink;
 
@@ -270,7 +275,7 @@ export interface HostInterface {
 }
 
 export interface KernelFeatures {
-  /** br_netfilter is there (/proc/sys/net/bridge): what a bridge forwards can be made to pass the inet hooks. */
+  /** br_netfilter is there (/proc/sys/net/bridge) or can be loaded: what a bridge forwards can be made to pass the inet hooks. */
   readonly bridgeNetfilter: boolean;
   /** net.ipv6.conf.*.force_forwarding exists (Linux 6.17). */
   readonly forceForwarding: boolean;

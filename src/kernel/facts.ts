@@ -7,6 +7,7 @@ import { enslavedLinks, isOwnLink, isOwnVlan, readLinks } from '../hoststate/obs
 import type { SeenLink } from '../hoststate/observe-links.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
+import { canLoad, moduleSign } from './modules.ts';
 import { byPrefix, withHostRoutes, withManaged, type ManagedUplink } from './managed-uplink.ts';
 import { readSysctls } from './sysctls.ts';
 import { hasVlans, vlanOf } from './vlans.ts';
@@ -92,14 +93,17 @@ export async function readFacts(kernel: Kernel, wantedFacts: FactsWanted = {}): 
     forwarding: { v4: values.get(forwarding4) === '1', v6: values.get(forwarding6) === '1' },
     acceptRa: strangers.filter(acceptsRa).sort(),
     routes: found === undefined || managed === undefined ? foreign : withHostRoutes(foreign, found.name, managed),
-    features: { forceForwarding: values.has(forceForwarding), bridgeNetfilter: values.has(bridgeNetfilter) },
+    features: {
+      forceForwarding: values.has(forceForwarding),
+      bridgeNetfilter: values.has(bridgeNetfilter) || (interfaces.length > 0 && (await canLoad(kernel, 'br_netfilter'))),
+    },
   };
 }
 
 const forwarding4 = 'net/ipv4/conf/all/forwarding';
 const forwarding6 = 'net/ipv6/conf/all/forwarding';
 const forceForwarding = 'net/ipv6/conf/all/force_forwarding';
-const bridgeNetfilter = 'net/bridge/bridge-nf-call-iptables';
+const bridgeNetfilter = moduleSign.br_netfilter;
 
 function hostInterface(link: SeenLink, addresses: readonly string[], own: ReadonlySet<string>, wireless: boolean): HostInterface {
   const { name, mac, mtu } = link;

@@ -2,7 +2,7 @@
  * Observes a host: its own part in the shape of a host state, and of everything else as much as plans need. All programs run
  * side by side; each output is read by a pure function of hoststate/. Changes nothing.
  */
-import type { Address, Enslaved, FdbEntry, Link, Neighbor, NeighborProxy, Route, Sysctl } from '../hoststate/model.ts';
+import type { Address, Enslaved, FdbEntry, KernelModule, Link, Neighbor, NeighborProxy, Route, Sysctl } from '../hoststate/model.ts';
 import type { NftTable } from '../hoststate/nft.ts';
 import { readRuleset } from '../hoststate/nft-read.ts';
 import { needsListing, withListing } from '../hoststate/nft-xt.ts';
@@ -13,10 +13,13 @@ import type { SeenLink } from '../hoststate/observe-links.ts';
 import { readGeneration } from './generation.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
+import { moduleSign } from './modules.ts';
 import { readSysctls } from './sysctls.ts';
 
 /** Weft's part of a host, as `HostState` has it; guests' insides and services are not the kernel's to tell. */
 export interface OwnState {
+  /** Those asked for that are there. */
+  readonly modules: readonly KernelModule[];
   readonly links: readonly Link[];
   readonly enslaved: readonly Enslaved[];
   readonly addresses: readonly Address[];
@@ -42,13 +45,14 @@ export interface Observation {
 
 export interface ObserveOptions {
   readonly sysctls?: readonly Sysctl[];
+  readonly modules?: readonly KernelModule[];
   /** The ruleset as it was read at a generation: while that is current, it is not read again. */
   readonly known?: { readonly generation: string; readonly tables: readonly NftTable[]; readonly foreign: readonly NftTable[] };
 }
 
 /** Reads everything. Throws WeftError when a program is missing or fails. */
 export async function observe(kernel: Kernel, options: ObserveOptions = {}): Promise<Observation> {
-  const wanted = options.sysctls ?? [];
+  const { sysctls: wanted = [], modules = [] } = options;
   const [links, addresses, routes, neighbors, proxies, fdb, ruleset, values] = await Promise.all([
     runJson(kernel, 'ip', ['-j', '-d', 'link', 'show']).then(readLinks),
     runJson(kernel, 'ip', ['-j', 'addr', 'show']).then(readAddresses),
@@ -57,10 +61,7 @@ export async function observe(kernel: Kernel, options: ObserveOptions = {}): Pro
     runJson(kernel, 'ip', ['-j', 'neigh', 'show', 'proxy']).then(readProxies),
     runJson(kernel, 'bridge', ['-j', 'fdb', 'show']),
     observeRuleset(kernel, options.known),
-    readSysctls(
-      kernel,
-      wanted.map(({ key }) => key),
-    ),
+    readSysctls(kernel, [...wanted.map(({ key }) => key), ...modules.map((module) => moduleSign[module])]),
   ]);
   const own = new Set(links.filter(isOwnLink).map(({ name }) => name));
   const isOwn = (name: string): boolean => own.has(name);
@@ -72,6 +73,7 @@ export async function observe(kernel: Kernel, options: ObserveOptions = {}): Pro
   );
   return {
     own: {
+      modules: modules.filter((module) => values.has(moduleSign[module])),
       links: ownLinks(links),
       enslaved,
       addresses: addresses
