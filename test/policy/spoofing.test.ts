@@ -129,6 +129,8 @@ const forged: Readonly<Record<string, string>> = {
   'DHCPv6 reply': multicast6(ipv6(own.ll, nodes, 17, withChecksum6(own.ll, nodes, 17, udp(547, 546, '07000000'), 6))),
   'a VLAN tag': tagged(toBridge4(own.mac, packet4(own.v4)), 0x8100, 10),
   'a VLAN tag of nothing': tagged(toBridge4(own.mac, packet4(own.v4)), 0x8100, 0),
+  'a VLAN tag, IPv6': tagged(toBridge6(own.mac, packet6(own.v6)), 0x8100, 10),
+  'a VLAN tag of nothing, IPv6': tagged(toBridge6(own.mac, packet6(own.v6)), 0x8100, 0),
   'a provider tag': tagged(toBridge4(own.mac, packet4(own.v4)), 0x88a8, 10),
   'two tags': tagged(tagged(toBridge4(own.mac, packet4(own.v4)), 0x8100, 10), 0x88a8, 10),
   'a tagged ARP reply': tagged(ethernet(ALL, own.mac, 0x0806, arp(2, own.mac, gateway4, ALL, gateway4)), 0x8100, 0),
