@@ -101,6 +101,7 @@ const forged: Readonly<Record<string, string>> = {
   "ARP request with a neighbour's address": ethernet(ALL, own.mac, 0x0806, arp(1, own.mac, other.v4, ZERO, gateway4)),
   "ARP request with the gateway's address": ethernet(ALL, own.mac, 0x0806, arp(1, own.mac, gateway4, ZERO, gateway4)),
   'ARP request with another MAC inside': ethernet(ALL, own.mac, 0x0806, arp(1, other.mac, own.v4, ZERO, gateway4)),
+  'ARP probe with another MAC inside': ethernet(ALL, own.mac, 0x0806, arp(1, other.mac, '0.0.0.0', ZERO, own.v4)),
   'ARP request for an address of nobody': ethernet(ALL, own.mac, 0x0806, arp(1, own.mac, own.v4, ZERO, '10.1.0.77')),
   "ARP reply with a neighbour's address": ethernet(bridge, own.mac, 0x0806, arp(2, own.mac, other.v4, bridge, gateway4)),
   "ARP reply with a neighbour's MAC": ethernet(bridge, own.mac, 0x0806, arp(2, stranger, own.v4, bridge, gateway4)),
@@ -122,6 +123,7 @@ const forged: Readonly<Record<string, string>> = {
   ),
   'DHCP discover for another': broadcast4(ipv4({ from: '0.0.0.0', to: '255.255.255.255', protocol: 17 }, discover(other.mac))),
   'DHCP release for another': toBridge4(own.mac, ipv4({ from: own.v4, to: gateway4, protocol: 17 }, discover(other.mac))),
+  "DHCP from a neighbour's address": toBridge4(own.mac, ipv4({ from: other.v4, to: gateway4, protocol: 17 }, discover(own.mac))),
   'DHCP in a fragment too short to tell': toBridge4(
     own.mac,
     ipv4({ from: own.v4, to: gateway4, protocol: 17, moreFragments: true }, discover(other.mac).slice(0, 64)),
