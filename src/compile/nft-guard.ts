@@ -179,7 +179,9 @@ function guardChains(parts: TableParts): void {
   parts.chain('guard_dhcp', [
     rule(isNot(sport, 68), drop),
     // Asked for, not against: of a fragment too short to hold it, neither would match.
-    rule(is(concat(iifname, CHADDR), '@port_chaddr'), accept),
+    // A client that renews writes to its server alone (RFC 2131, 4.4.5). But the servers of all networks share port 67 of the host by SO_REUSEPORT, and of what is for one of them the
+    // kernel chooses any (dnsmasq 2.90 binds its socket to a device after the port). What is for everybody reaches all, and each knows its own links.
+    rule(is(concat(iifname, CHADDR), '@port_chaddr'), { mangle: { key: payload('ip', 'daddr'), value: '255.255.255.255' } }, accept),
     rule(drop),
   ]);
   parts.chain('guard_ip6', [
