@@ -10,17 +10,19 @@ import { isOwnLink } from '../hoststate/observe-links.ts';
 import type { NftTable } from '../hoststate/nft.ts';
 import { existingLinks } from '../kernel/links.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import { routingRules } from '../kernel/routing-rules.ts';
 import { sameJson } from '../plan/keyed.ts';
 import { planChanges } from '../plan/plan.ts';
 import type { Plan } from '../plan/steps.ts';
 import { liveAttachments } from './attachments.ts';
 import { hostFacts } from './facts.ts';
-import { filtersForwarded, foreignWarnings } from './foreign.ts';
+import { foreignWarnings, touchesGuests } from './foreign.ts';
 import { foreignInterfaces } from './foreign-interface.ts';
 import { managedInterfaces, otherManagers } from './managed.ts';
 import { lookInside, observeHost, ownPart } from './observation.ts';
 import { compareReach, nothingReaches, reachOf, type ReachDifference } from './reach.ts';
 import { buildRecord, policyOf } from './record.ts';
+import { rulesByInterface } from './rules-by-interface.ts';
 import type { AppliedRecord, Originals } from './store.ts';
 import { uncuttable } from './uncut.ts';
 import type { ApplyContext } from './context.ts';
@@ -41,7 +43,7 @@ export interface PreparedPlan {
   readonly reach: ReachDifference;
   /** The record stood for the observation. */
   readonly stands: boolean;
-  /** Other tables filter what is forwarded. */
+  /** Other tables filter what is forwarded, or translate what comes in. */
   readonly foreign: boolean;
 }
 
@@ -82,6 +84,7 @@ export async function preparePlan(
   const arriving = joining.filter((entry) => !seen.observed.enslaved.some((old) => sameJson(old, entry)));
   for (const problem of await managedInterfaces(kernel, arriving)) tell(problem);
   for (const problem of foreignInterfaces(seen.foreign, arriving, facts, process.env['SSH_CONNECTION'])) tell(problem);
+  if (arriving.length > 0) for (const problem of rulesByInterface(await routingRules(kernel), arriving)) tell(problem);
   if (failed) return undefined;
   for (const warning of await foreignWarnings(context, seen.foreign, record)) tell(warning);
   if (before !== undefined) for (const warning of uncuttable(before.fabric, record.fabric, () => policyOf(record))) tell(warning);
@@ -95,7 +98,7 @@ export async function preparePlan(
       reachOf(request.fabric, request.host),
     ),
     stands: stands && before !== undefined,
-    foreign: filtersForwarded(seen.foreign),
+    foreign: touchesGuests(seen.foreign),
   };
 }
 

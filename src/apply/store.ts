@@ -55,7 +55,7 @@ export interface Digest extends Watched {
   readonly inputs: string;
   /** Fingerprint of the running kernel as the apply left it. */
   readonly kernel: string;
-  /** Other tables filter what is forwarded: they have to be read again for their warnings. */
+  /** Other tables filter what is forwarded, or translate what comes in: they have to be read again for their warnings. */
   readonly foreign: boolean;
 }
 

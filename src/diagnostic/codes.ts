@@ -79,6 +79,7 @@ export const diagnosticCodes = [
   'name-in-use',
   'user-unknown',
   'foreign-drop',
+  'foreign-translation',
   'foreign-legacy',
   'foreign-state',
   'port-in-use',

@@ -189,6 +189,22 @@ test('the lock is taken although the terminal ended its holder before it began',
   await lock.release();
 });
 
+test('a lock whose file its last holder took away just then is taken anew', async () => {
+  const path = join(directory, 'run', 'removed-lock');
+  const flock = join(directory, 'slow-flock');
+  // Opens the file, and finds it gone when it has locked it.
+  writeFileSync(
+    flock,
+    `#!/bin/sh\n[ -e "$0.again" ] || { touch "$0.again"; exec 7>"$4"; rm "$4"; flock 7; exec cat; }\nexec flock "$@"\n`,
+    { mode: 0o755 },
+  );
+  const kernel = { ...root, programPath: (program: string) => (program === 'flock' ? flock : root.programPath(program)) };
+  const lock = await takeLock(kernel, path);
+  assert(lock);
+  assert.equal(await takeLock(root, path), undefined, 'it is locked for all');
+  await lock.release();
+});
+
 test('a holder that does not say who it is, or was killed, is not named', async () => {
   const path = join(directory, 'run', 'late-lock');
   const lock = await takeLock(root, path);

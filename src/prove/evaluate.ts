@@ -77,7 +77,7 @@ function valueOf(expr: NftExpr, around: Surroundings): Value {
   if ('meta' in expr) return metaValue(expr.meta.key, around);
   if ('payload' in expr) return 'protocol' in expr.payload ? fieldValue(expr.payload.protocol, expr.payload.field, around) : undefined;
   if ('ct' in expr) return ctValue(expr.ct.key, around);
-  if ('fib' in expr) return fibValue(expr.fib.result, expr.fib.flags);
+  if ('fib' in expr) return fibValue(expr.fib.result, expr.fib.flags, around.packet);
   if ('&' in expr) return masked(valueOf(expr['&'][0], around), expr['&'][1]);
   return undefined;
 }
@@ -163,7 +163,8 @@ function ctValue(key: string, { packet, marked, untracked }: Surroundings): Valu
 }
 
 /** A forwarded packet's destination is not local, and neither is its source; that there is a way back to its source is taken for granted. */
-function fibValue(result: string, flags: readonly string[]): Value {
+function fibValue(result: string, flags: readonly string[], { toHost = false }: TestPacket): Value {
+  if (result === 'type' && toHost && flags.includes('daddr')) return 'local';
   if (result === 'type') return flags.includes('daddr') || flags.includes('saddr') ? 'unicast' : undefined;
   return flags.includes('saddr') ? wayBack : undefined;
 }

@@ -4,7 +4,7 @@
  */
 import type { NftChain, NftTable } from '../hoststate/nft.ts';
 import type { TestPacket } from './packet.ts';
-import { setsMarks, walkBaseChain } from './walk.ts';
+import { setsMarks, translationsIn, walkBaseChain } from './walk.ts';
 
 export { ruleText } from './walk.ts';
 import type { RulePlace } from './walk.ts';
@@ -66,6 +66,29 @@ export function foreignJudge(tables: readonly NftTable[], hooks: readonly Hook[]
     return unknown.length > 0 ? { kind: 'unknown', rules: unknown } : { kind: 'passes' };
   };
 }
+
+export interface ForeignTranslation extends RulePlace {
+  readonly flow: TestPacket;
+}
+
+/** Of packets that come in: the rules of others that translate where they go. A drop before that, and whose translation comes first, is not asked. */
+export function foreignTranslations(tables: readonly NftTable[], flows: readonly TestPacket[]): ForeignTranslation[] {
+  const marked = tables.some((table) => setsMarks(table.chains));
+  return tables.flatMap((table) =>
+    table.chains.filter(isIncomingNat).flatMap((chain) =>
+      flows.flatMap((packet) => {
+        if (table.family === (packet.saddr.includes(':') ? 'ip' : 'ip6')) return [];
+        const around = { table, packet, hook: 'prerouting', marked, translated: false, untracked: false } as const;
+        return translationsIn(chain, around)
+          .slice(0, 1)
+          .map((place) => ({ ...place, flow: packet }));
+      }),
+    ),
+  );
+}
+
+/** NAT of what comes in, of the families that see packets. */
+export const isIncomingNat = ({ base }: NftChain): boolean => base?.type === 'nat' && base.hook === 'prerouting';
 
 type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
 const forwarding: readonly Hook[] = ['prerouting', 'forward', 'postrouting'];

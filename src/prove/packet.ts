@@ -15,6 +15,8 @@ export interface TestPacket {
   readonly state?: 'new' | 'established' | 'related';
   /** Default false: the connection was not translated by a DNAT. */
   readonly dnat?: boolean;
+  /** Default false. The destination is an address of the host, as that of a packet which is yet to be translated. */
+  readonly toHost?: boolean;
 }
 
 /** What is asked about whether a rule matches. */

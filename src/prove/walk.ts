@@ -37,6 +37,16 @@ export function walkBaseChain(chain: NftChain, around: Surroundings): Outcome {
   };
 }
 
+/**
+ * Rules of a NAT chain that may be the first to translate where the packet goes (dnat, redirect), in the order of the walk: they may be reached, and match it for
+ * certain.
+ */
+export function translationsIn(chain: NftChain, around: Surroundings): readonly RulePlace[] {
+  const walk = new Walk(around);
+  walk.chain(chain);
+  return walk.translations;
+}
+
 /** Of a chain: the packet may be accepted, may come out at its end or by return, may be dropped. */
 interface Effect {
   accepts: boolean;
@@ -51,6 +61,7 @@ interface RuleEffect extends Effect {
 
 class Walk {
   readonly unknown: RulePlace[] = [];
+  readonly translations: RulePlace[] = [];
   private readonly around: Surroundings;
   private readonly seen = new Map<string, Effect>();
 
@@ -83,7 +94,14 @@ class Walk {
   private rule(chain: NftChain, rule: NftRule): RuleEffect {
     const effect: RuleEffect = { accepts: false, falls: false, drops: [], next: false };
     const note = (): void => void this.unknown.push(this.place(chain, ruleText(rule)));
+    let certain = true;
     for (const statement of rule.statements) {
+      if (isTranslation(statement)) {
+        if (certain) this.translations.push(this.place(chain, ruleText(rule)));
+        effect.accepts = true;
+        effect.next = !certain;
+        return effect;
+      }
       const step = this.statement(statement);
       if (step === 'goes on') continue;
       if (step === 'stops') {
@@ -91,6 +109,7 @@ class Walk {
         return effect;
       }
       if (step === 'maybe stops') {
+        certain = false;
         note();
         effect.next = true;
         continue;
@@ -212,6 +231,14 @@ function unknownStatement(
   if (kind === 'match' || kind === 'limit') return 'maybe stops';
   // `quota` and a named limit may end the rule; a log never does.
   return kind === 'quota' ? 'maybe stops' : kind !== undefined && harmlessStatements.has(kind) ? 'goes on' : 'anything';
+}
+
+/** Where a packet goes, also as iptables-nft writes it. */
+function isTranslation(statement: NftStatement): boolean {
+  if ('dnat' in statement || 'redirect' in statement) return true;
+  if (!('unknown' in statement) || !isRecord(statement.unknown)) return false;
+  const xt = statement.unknown['xt'];
+  return isRecord(xt) && xt['type'] === 'target' && ['DNAT', 'REDIRECT', 'NETMAP'].includes(text(xt['name']));
 }
 
 function isVerdict(statement: NftStatement): statement is NftVerdict {

@@ -128,6 +128,7 @@ test('what somebody else has set up stays theirs, and a rival default route is r
     assert.equal(status, 2);
     assert.match(stderr, /default-route-in-use[^]*`ip route del default via 172\.31\.1\.7 dev eth0`/);
     assert.deepEqual(differences(strange, await bed.snapshot()), []);
+    assert.deepEqual(bed.leftovers(), []);
 
     await ip('route', 'replace', 'default', 'via', '172.31.1.1', 'dev', 'eth0', 'onlink');
     const own = await bed.snapshot();

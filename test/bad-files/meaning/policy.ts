@@ -187,6 +187,24 @@ allow: [internet -> web tcp/80, internet -> six tcp/80, internet -> open tcp/80]
     ],
   },
   {
+    name: 'a guest behind NAT that a guest on the outer network should reach',
+    file: `
+networks:
+  internal: { kind: nat, subnet: 10.0.2.0/24 }
+  global: { kind: nat, subnet: "2001:db8:2::/64" }
+  lan: { kind: bridged, interface: em0, subnet: [192.168.118.0/24, "2001:db8:118::/64"] }
+  lab: { kind: routed, addresses: [203.0.113.20] }
+guests: { web: internal, known: internal, six: global, pc: lan, both: { nics: [{ network: lan }, { network: internal }] }, free: lab }
+publish: [host tcp/80 -> known]
+allow: [pc -> web tcp/80, lan -> web tcp/81, pc -> known tcp/80, pc -> six, pc -> both, both -> web tcp/82, free -> web tcp/83, web -> pc]
+`,
+    builds: true,
+    says: [
+      "8:15 warning unpublished-internet: `web` is behind NAT, and `pc` stands outside, on the host's outer network, so it does not reach `web` by this rule: publish a port of the host for it, which is then all the rule it needs, or give `pc` a second NIC in that network.",
+      "8:34 warning unpublished-internet: `web` is behind NAT, and `pc` stands outside, on the host's outer network, so it does not reach `web` by this rule: publish a port of the host for it, which is then all the rule it needs, or give `pc` a second NIC in that network.",
+    ],
+  },
+  {
     name: 'published ports that lead nowhere',
     file: `
 hosts: { vps: { address: [203.0.113.10, "2001:db8::10"] }, home: { address: 198.51.100.2 } }
