@@ -8,7 +8,7 @@ import { readRuleset } from '../hoststate/nft-read.ts';
 import { needsListing, withListing } from '../hoststate/nft-xt.ts';
 import { ownRoutes, readAddresses, readFdb, readNeighbors, readProxies, readRoutes } from '../hoststate/observe-addresses.ts';
 import type { SeenAddress, SeenRoute } from '../hoststate/observe-addresses.ts';
-import { enslavedLinks, isOwnLink, isOwnVlan, ownLinks, readLinks } from '../hoststate/observe-links.ts';
+import { enslavedLinks, isOwnLink, isOwnVlan, outerLinks, ownLinks, readLinks } from '../hoststate/observe-links.ts';
 import type { SeenLink } from '../hoststate/observe-links.ts';
 import { readGeneration } from './generation.ts';
 import { runJson } from './json.ts';
@@ -67,10 +67,7 @@ export async function observe(kernel: Kernel, options: ObserveOptions = {}): Pro
   const isOwn = (name: string): boolean => own.has(name);
   const macs = new Map(links.filter((link) => isOwnLink(link) && !isOwnVlan(link)).map(({ name, mac }) => [name, mac]));
   const enslaved = enslavedLinks(links);
-  // There the host's own addresses are, or are on their way back (kernel/handover.ts); none of Weft's.
-  const outer = new Set(
-    links.filter((link) => isOwnVlan(link) || (isOwnLink(link) && link.details['nf_call_iptables'] === 1)).map(({ name }) => name),
-  );
+  const outer = outerLinks(links);
   return {
     own: {
       modules: modules.filter((module) => values.has(moduleSign[module])),
