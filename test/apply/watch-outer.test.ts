@@ -3,7 +3,7 @@ import '../bed/sandboxed.ts';
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { internet4, internet6, withHost } from '../bed/host.ts';
-import { mended, watching } from './watching.ts';
+import { mended, quiet, watching } from './watching.ts';
 
 const file = `
 name: outer
@@ -45,6 +45,7 @@ it('mends each kind of drift beyond the networks that are its own', { timeout: 1
       const addresses = (): Promise<string> => bed.host.kernel.run('ip', ['-o', 'addr', 'show', 'dev', 'br-lan', 'scope', 'global']);
       const before = await addresses();
       for (const [script, text] of drifts) {
+        await quiet();
         await watch.after(() => bed.host.kernel.run('sh', ['-c', script]), mended(text), script);
         assert.equal(await addresses(), before, script);
       }

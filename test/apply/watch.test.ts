@@ -9,7 +9,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withHost, type HostBed } from '../bed/host.ts';
 import { differences } from '../bed/snapshot.ts';
-import { mended, watching, type Event } from './watching.ts';
+import { mended, quiet, watching, type Event } from './watching.ts';
 
 const file = (name: string, port: number): string => `
 name: ${name}
@@ -62,6 +62,7 @@ describe('weft watch', { concurrency: true }, () => {
       const good = await bed.snapshot();
       await watching(bed, async (watch) => {
         for (const [script, text, by] of drifts) {
+          await quiet();
           const act = (): Promise<string> => bed.host.kernel.run('sh', ['-c', script, 'sh', bed.directory]);
           const told = await watch.after(act, mended(text), script);
           assert.equal(told.changes?.find((change) => text.test(change.text))?.by?.process, by, script);

@@ -45,6 +45,9 @@ export async function watching(bed: HostBed, use: (watch: Watching) => Promise<v
   }
 }
 
+/** What it has mended makes it look again: only after that does the next thing wake it by itself. */
+export const quiet = (): Promise<void> => sleep(1000);
+
 export const mended =
   (text: RegExp) =>
   ({ event, changes = [] }: Event): boolean =>
