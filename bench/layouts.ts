@@ -3,13 +3,15 @@
  * rules. Each layout stands in a namespace of its own; all of them stand at the same time, so that they can be measured in turn.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generate } from './generate.ts';
 import { uplink } from './stage.ts';
 
 export interface Layout {
   readonly name: string;
+  /** Path of the host's namespace. */
+  readonly host: string;
   /** Paths of the guests' namespaces. */
   readonly from: string;
   readonly to: string;
@@ -44,7 +46,8 @@ export function bare(name: string): Layout {
     inside(guest, ['ip', '-batch', '-'], `addr add 10.9.${i}.2/24 dev eth0\nlink set dev eth0 up\nroute add default via 10.9.${i}.1\n`);
   }
   inside(host, ['sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward']);
-  return { name, from, to, fromAddress: '10.9.0.2', toAddress: '10.9.1.2', mac: macOf(from, 'eth0'), nextHop: macOf(host, 'p0') };
+  uncounted(to);
+  return { name, host, from, to, fromAddress: '10.9.0.2', toAddress: '10.9.1.2', mac: macOf(from, 'eth0'), nextHop: macOf(host, 'p0') };
 }
 
 /** Weft with `guests` VMs of ten rules each on a network for each thousand, and the two that are measured, whose rules come last. */
@@ -70,8 +73,10 @@ export function withWeft(name: string, guests: number, weft: string): Layout {
     const found = shown.guests.find((one) => one.name === guest)?.nics[0];
     return { address: found?.addresses[0] ?? '', mac: found?.mac ?? '' };
   };
+  uncounted(`/run/netns/${name}-to`);
   return {
     name,
+    host,
     from: `/run/netns/${name}-from`,
     to: `/run/netns/${name}-to`,
     fromAddress: nic('from').address,
@@ -112,10 +117,17 @@ function macOf(namespace: string, link: string): string {
 
 export const connectsProgram = join(import.meta.dirname, 'connects.ts');
 
-/** Packets that an interface has taken in so far. */
-export function received(namespace: string): number {
-  const text = inside(namespace, ['cat', '/proc/net/dev']);
-  return Number(/eth0:\s*\d+\s+(\d+)/.exec(text)?.[1] ?? 0);
+/** Whether frames of the host's bridges pass the IP hooks before they are routed (br_netfilter, which Docker and others load; new namespaces begin with it on). */
+export function filterBridged({ host }: Layout, on: boolean): void {
+  if (!existsSync('/proc/sys/net/bridge')) return;
+  const line = `for key in iptables ip6tables arptables; do echo ${on ? 1 : 0} >/proc/sys/net/bridge/bridge-nf-call-$key; done`;
+  inside(host, ['sh', '-c', line]);
+}
+
+/** What the receiver's own network would do with small packets (look for a socket, answer that there is none) is not what is measured. */
+function uncounted(receiver: string): void {
+  const chain = `table netdev bench {\n chain in {\n type filter hook ingress device "eth0" priority 0;\n udp dport ${ports.packets} drop\n }\n}\n`;
+  inside(receiver, ['nft', '-f', '-'], chain);
 }
 
 export const version = (): string => readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();

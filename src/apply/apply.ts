@@ -5,10 +5,12 @@
 import { createHash } from 'node:crypto';
 import type { HostFacts } from '../hoststate/model.ts';
 import { readFacts } from '../kernel/facts.ts';
+import { moduleSign } from '../kernel/modules.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import { canonicalJson } from '../plan/keyed.ts';
 import { kernelFingerprint } from './fingerprint.ts';
-import { outerInterfaces, type PreparedPlan } from './prepare.ts';
+import { factsWanted } from './facts.ts';
+import type { PreparedPlan } from './prepare.ts';
 import { readFileIfThere, replaceFile } from './store.ts';
 import type { ApplyContext } from './context.ts';
 import { transact, type Goal, type Outcome } from './transaction.ts';
@@ -71,11 +73,8 @@ export interface Recognised {
 /** Compares with what the last apply remembered; in some ten milliseconds, without reading the file's meaning or the ruleset. */
 export async function recognise(context: ApplyContext, inputs: Inputs): Promise<Recognised> {
   const digest = await context.store.read('digest');
-  if (digest === undefined) return unrecognised;
-  const [facts, kernel] = await Promise.all([
-    readFacts(context.kernel, digest.uplink, digest.interfaces),
-    kernelFingerprint(context, digest),
-  ]);
+  if (digest?.facts === undefined) return unrecognised;
+  const [facts, kernel] = await Promise.all([readFacts(context.kernel, digest.facts), kernelFingerprint(context, digest)]);
   return {
     inputs: (await digestOf(inputs, facts)) === digest.inputs,
     kernel: kernel !== undefined && kernel === digest.kernel,
@@ -92,12 +91,13 @@ export async function rememberUnchanged(context: ApplyContext, inputs: Inputs, p
 
 async function remember(context: ApplyContext, inputs: Inputs, prepared: PreparedPlan): Promise<void> {
   const { fabric, state } = prepared.record;
-  const uplink = fabric.hosts.find((host) => host.name === state.host)?.uplink;
   const watched = {
-    ...(uplink === undefined ? {} : { uplink }),
-    interfaces: outerInterfaces(fabric, state.host),
+    facts: factsWanted(fabric, state.host, state),
     foreign: prepared.foreign,
-    sysctls: state.sysctls.filter((entry) => entry.link === undefined).map((entry) => entry.key),
+    sysctls: [
+      ...state.sysctls.filter((entry) => entry.link === undefined).map((entry) => entry.key),
+      ...state.modules.map((module) => moduleSign[module]),
+    ],
     services: state.services.map((service) => service.name),
     namespaces: state.guests.flatMap((guest) => (guest.netns.kind === 'made' ? [guest.netns.namespace] : [])),
   };

@@ -2,6 +2,7 @@
  * How what is there differs from what was applied: the plan that leads back is the difference. `status` tells it, `watch` and `restore` walk it.
  */
 import type { Plan, Change } from '../plan/steps.ts';
+import { earlyPart } from '../plan/attainable.ts';
 import { planChanges } from '../plan/plan.ts';
 import type { HostState } from '../hoststate/model.ts';
 import type { Observation, ObserveOptions } from '../kernel/observe.ts';
@@ -9,6 +10,7 @@ import { attainable, type Attainable } from './attainable.ts';
 import { lookInside, observeHost, ownPart } from './observation.ts';
 import type { AppliedRecord } from './store.ts';
 import type { ApplyContext } from './context.ts';
+import { withVanished } from './vanished.ts';
 
 export interface Drift {
   /** What differs; empty where only what a container has left behind is there. */
@@ -31,10 +33,12 @@ export interface LookOptions {
 
 /** Reads the kernel and changes nothing. */
 export async function findDrift(context: ApplyContext, applied: AppliedRecord, options: LookOptions = {}): Promise<Drift> {
-  const wanted = await attainable(context, applied);
+  const wanted = await attainable(context, await withVanished(context, applied));
   const originals = (await context.store.read('originals')) ?? {};
   const seen = await observeHost(context.kernel, wanted.state, originals, [applied], options.known);
-  const own = ownPart(context, seen, wanted.state, [applied]);
+  const all = ownPart(context, seen, wanted.state, [applied]);
+  // Early, what is on interfaces of others stays as it is.
+  const own = context.stage === 'early' ? earlyPart(all) : all;
   const observed = options.inside === true ? await lookInside(context, own) : own;
   const plan = planChanges(observed, wanted.state);
   const gone = new Set(wanted.detached);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { GuestSide } from '../hoststate/model.ts';
 import { enslave, release } from '../kernel/handover.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import { loadModule } from '../kernel/modules.ts';
 import { reloadService, startServices, stopService } from '../kernel/services.ts';
 import { writeSysctls } from '../kernel/sysctls.ts';
 import { guestLines } from '../plan/link-lines.ts';
@@ -28,6 +29,12 @@ export interface ExecutionContext {
 type Runner<K extends Step['kind']> = (step: Extract<Step, { kind: K }>, context: ExecutionContext) => Promise<void>;
 
 const runners: { readonly [K in Step['kind']]: Runner<K> } = {
+  modules: async ({ modules }, { kernel, verbose }) => {
+    for (const module of modules) {
+      verbose?.(`modprobe ${module}`);
+      await loadModule(kernel, module);
+    }
+  },
   ip: async ({ lines }, context) => {
     const { verbose } = context;
     for (const line of lines) verbose?.(`ip ${line}`);

@@ -8,8 +8,8 @@ import type { Fabric, Party } from '../fabric/model.ts';
 import type { HostFacts } from '../hoststate/model.ts';
 import type { NftTable } from '../hoststate/nft.ts';
 import { legacyTables } from '../kernel/observe.ts';
-import { formatIp, parsePrefix, type Family } from '../net/ip.ts';
-import { foreignForwardDrops, type TestPacket } from '../prove/foreign.ts';
+import { formatIp, parseIp, parsePrefix, type Family } from '../net/ip.ts';
+import { foreignForwardDrops, foreignTranslations, isIncomingNat, type TestPacket } from '../prove/foreign.ts';
 import type { AppliedRecord } from './store.ts';
 import type { ApplyContext } from './context.ts';
 
@@ -19,7 +19,8 @@ export async function foreignWarnings(
   record: AppliedRecord,
 ): Promise<readonly Diagnostic[]> {
   const legacy = await legacyTables(context.kernel);
-  const warnings = dropWarnings(foreign, record.fabric, record.state.host, record.facts);
+  const { fabric, facts, state } = record;
+  const warnings = [...dropWarnings(foreign, fabric, state.host, facts), ...translationWarnings(foreign, fabric, state.host, facts)];
   if (legacy.length === 0) return warnings;
   const message = `legacy iptables tables are in use here (${legacy.join(', ')}), which Weft cannot read: should guests not get through, look at \`iptables-legacy -S\`, and better move those rules to nftables`;
   return [...warnings, { code: 'foreign-legacy', severity: 'warning', message }];
@@ -50,14 +51,67 @@ export function dropWarnings(foreign: readonly NftTable[], fabric: Fabric, host:
   });
 }
 
+/** One warning for each foreign rule that translates a port which the file publishes. */
+export function translationWarnings(foreign: readonly NftTable[], fabric: Fabric, host: string, facts: HostFacts): Diagnostic[] {
+  const texts = new Map(publishedPackets(fabric, host, facts).map(({ packet, text }) => [packet, text]));
+  if (texts.size === 0) return [];
+  const found = foreignTranslations(foreign, [...texts.keys()]);
+  const byRule = Map.groupBy(found, ({ family, table, chain, rule }) => JSON.stringify([family, table, chain, rule]));
+  return [...byRule.values()].flatMap(([first]): Diagnostic[] => {
+    if (first === undefined) return [];
+    const { family, table, chain, rule, flow } = first;
+    return [
+      {
+        code: 'foreign-translation',
+        severity: 'warning',
+        message: `table ${family} ${table}, chain ${chain}: its rule \`${rule}\` translates ${flow.protocol}/${flow.dport} as well, which the file publishes (${texts.get(flow)}), and one of the two gets no connections; have the program that owns that table let go of the port, or publish another one`,
+      },
+    ];
+  });
+}
+
+/** First packets from outside to what is published, at its first and last port. */
+function publishedPackets(fabric: Fabric, host: string, facts: HostFacts): SampleFlow[] {
+  const here = fabric.networks.filter((network) => network.host === host);
+  const { uplink } = facts;
+  if (uplink === undefined) return [];
+  const iifname = carrierOf(uplink.name, here);
+  const published = fabric.publish.filter((one) => one.host === host).slice(0, RULES);
+  return published.flatMap(({ address, ports, text }) => {
+    const all = address === undefined ? uplink.addresses.map((one) => one.replace(/\/\d+$/, '')) : [address];
+    const targets = all.flatMap((one) => parseIp(one) ?? []);
+    return ports.flatMap(({ protocol, first, last }) =>
+      [...new Set([first, last])].flatMap((dport) =>
+        targets.map((target) => ({
+          packet: {
+            iifname,
+            oifname: '',
+            saddr: outside[target.family],
+            daddr: formatIp(target),
+            protocol,
+            sport: 40000,
+            dport,
+            toHost: true,
+          },
+          text,
+        })),
+      ),
+    );
+  });
+}
+
 /** Bridges, and of routed networks the ports, which all begin alike. */
 function linksOf(fabric: Fabric, host: string): string[] {
   const here = fabric.networks.filter((network) => network.host === host);
   return [...here.flatMap((network) => network.bridge ?? []), ...(here.some((network) => network.kind === 'routed') ? ['w-*'] : [])];
 }
 
+/** Whether any of these tables could drop what is forwarded, or translate what comes in: they are read again for each plan then. */
+export const touchesGuests = (foreign: readonly NftTable[]): boolean =>
+  filtersForwarded(foreign) || foreign.some((table) => table.chains.some(isIncomingNat));
+
 /** Whether any of these tables could drop what is forwarded. */
-export function filtersForwarded(foreign: readonly NftTable[]): boolean {
+function filtersForwarded(foreign: readonly NftTable[]): boolean {
   return foreign.some((table) => table.chains.some((chain) => chain.base?.type === 'filter' && forwarded.has(chain.base.hook)));
 }
 

@@ -1,5 +1,6 @@
 /**
  * Somebody else who sets up the interface that is to join a bridge would take back what Weft moves, or be lost with it: told before anything changes, with what to set.
+ * Of an uplink that Weft sets up (`manage: true`) it is told too.
  */
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import type { Enslaved } from '../hoststate/model.ts';
@@ -12,6 +13,28 @@ export async function managedInterfaces(kernel: Kernel, joining: readonly Enslav
     joining.map(async (handover) => (await managersOf(kernel, handover.interface)).map((manager) => managed(handover, manager))),
   );
   return found.flat();
+}
+
+/** Of an uplink with `manage: true`. Code `interface-managed`, warnings: what is there stays, for now. */
+export async function otherManagers(kernel: Kernel, uplink: string): Promise<Diagnostic[]> {
+  return (await managersOf(kernel, uplink)).map((manager) => ({
+    code: 'interface-managed',
+    severity: 'warning',
+    message: `${others(uplink, manager)} (docs/routed.md, "The uplink itself")`,
+  }));
+}
+
+function others(name: string, manager: Manager): string {
+  switch (manager.kind) {
+    case 'networkd':
+      return `${name} is set up by systemd-networkd too${manager.file === '' ? '' : ` (${manager.file})`}, which takes away what it does not know whenever it sets ${name} up again. Once this is applied, write /etc/systemd/network/05-weft-${name}.network with "[Match]", "Name=${name}", "[Link]", "Unmanaged=yes", and have Weft start at boot with \`weft install\``;
+    case 'networkmanager':
+      return `${name} is set up by NetworkManager too, which takes away what it does not know whenever it sets ${name} up again. Once this is applied, write /etc/NetworkManager/conf.d/weft.conf with "[keyfile]" and "unmanaged-devices=interface-name:${name};interface-name:w-*", and have Weft start at boot with \`weft install\``;
+    case 'dhcp-client':
+      return `${name} gets addresses and routes from ${manager.program} (pid ${manager.pid}) too, which may take them away. Once this is applied, take ${name} out of what starts it, and have Weft start at boot with \`weft install\``;
+    case 'lease':
+      return `the address ${manager.address} on ${name} has a lifetime, so it came by DHCP and will go: \`weft restore\` or \`weft watch\` set it again then`;
+  }
 }
 
 function managed(handover: Enslaved, manager: Manager): Diagnostic {

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import {
   WEFT_LINK_GROUP,
+  type Address,
   type GuestSide,
   type HostState,
   type Link,
@@ -17,6 +18,7 @@ import { observeInsides } from '../kernel/insides.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { observe, type Observation, type ObserveOptions } from '../kernel/observe.ts';
 import { observeServices } from '../kernel/services.ts';
+import { foreignAddresses } from '../plan/attainable.ts';
 import { sameJson } from '../plan/keyed.ts';
 import { asWritten } from './readback.ts';
 import type { AppliedRecord, Originals } from './store.ts';
@@ -44,7 +46,8 @@ export async function observeHost(
   const settings = new Map(records.flatMap((record) => record.state.sysctls).map((entry) => [entry.key, entry]));
   const orphans = [...settings.values()].filter(({ key, link }) => link !== undefined && stays.has(link) && !keys.has(key));
   const sysctls = [...wanted.sysctls, ...orphans, ...changed.map((key): Sysctl => ({ key, value: '' }))];
-  return observe(kernel, known === undefined ? { sysctls } : { sysctls, known });
+  const { modules } = wanted;
+  return observe(kernel, { modules, sysctls, ...(known === undefined ? {} : { known }) });
 }
 
 /** {@link observeHost} and {@link ownPart} in one. `records`: oldest first. */
@@ -74,9 +77,10 @@ export function ownPart(
   return {
     fabric: records.at(-1)?.state.fabric ?? wanted.fabric,
     host: records.at(-1)?.state.host ?? wanted.host,
+    modules: seen.own.modules,
     links: presentLinks(seen.links, seen.own.links, states, claims),
     enslaved: seen.own.enslaved,
-    addresses: seen.own.addresses.filter((address) => !isKernelLinkLocal(address.address)),
+    addresses: [...seen.own.addresses.filter((address) => !isKernelLinkLocal(address.address)), ...givenToOthers(seen, states)],
     routes: seen.own.routes,
     neighbors: seen.own.neighbors,
     proxies: seen.own.proxies,
@@ -109,6 +113,13 @@ export async function lookInside({ kernel, netnsConfig }: ApplyContext, observed
 function withoutReset(settings: readonly Sysctl[], wanted: HostState): readonly Sysctl[] {
   const keys = new Set(wanted.sysctls.map((entry) => entry.key));
   return settings.filter(({ key, value, link }) => link === undefined || value !== '0' || keys.has(key));
+}
+
+/** Of the addresses on an interface that is not Weft's, those are that a record or the wish speaks of: nothing in the kernel tells by whom they were put there. */
+function givenToOthers(seen: Observation, states: readonly HostState[]): Address[] {
+  const key = ({ link, address }: Address): string => `${link} ${address}`;
+  const given = new Set(states.flatMap(foreignAddresses).map(key));
+  return seen.addresses.filter((entry) => given.has(key(entry))).map(({ link, address }) => ({ link, address }));
 }
 
 /** Bridges have `addrgenmode none`; should a kernel make a link-local address nevertheless, it is not Weft's to remove. */

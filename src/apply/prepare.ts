@@ -4,25 +4,25 @@
 import { existsSync } from 'node:fs';
 import { hostProblems } from '../compile/problems.ts';
 import type { Diagnostic, Report } from '../diagnostic/diagnostic.ts';
-import type { Fabric, PublishedRange } from '../fabric/model.ts';
-import type { Listener } from '../hoststate/listeners.ts';
-import type { HostFacts, HostState } from '../hoststate/model.ts';
+import type { Fabric } from '../fabric/model.ts';
+import type { HostState } from '../hoststate/model.ts';
 import { isOwnLink } from '../hoststate/observe-links.ts';
 import type { NftTable } from '../hoststate/nft.ts';
-import { readFacts } from '../kernel/facts.ts';
 import { existingLinks } from '../kernel/links.ts';
-import { listeners } from '../kernel/listeners.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import { routingRules } from '../kernel/routing-rules.ts';
 import { sameJson } from '../plan/keyed.ts';
 import { planChanges } from '../plan/plan.ts';
 import type { Plan } from '../plan/steps.ts';
 import { liveAttachments } from './attachments.ts';
-import { filtersForwarded, foreignWarnings } from './foreign.ts';
+import { hostFacts } from './facts.ts';
+import { foreignWarnings, touchesGuests } from './foreign.ts';
 import { foreignInterfaces } from './foreign-interface.ts';
-import { managedInterfaces } from './managed.ts';
+import { managedInterfaces, otherManagers } from './managed.ts';
 import { lookInside, observeHost, ownPart } from './observation.ts';
 import { compareReach, nothingReaches, reachOf, type ReachDifference } from './reach.ts';
 import { buildRecord, policyOf } from './record.ts';
+import { rulesByInterface } from './rules-by-interface.ts';
 import type { AppliedRecord, Originals } from './store.ts';
 import { uncuttable } from './uncut.ts';
 import type { ApplyContext } from './context.ts';
@@ -43,7 +43,7 @@ export interface PreparedPlan {
   readonly reach: ReachDifference;
   /** The record stood for the observation. */
   readonly stands: boolean;
-  /** Other tables filter what is forwarded. */
+  /** Other tables filter what is forwarded, or translate what comes in. */
   readonly foreign: boolean;
 }
 
@@ -65,11 +65,12 @@ export async function preparePlan(
   };
   const originals = (await store.read('originals')) ?? {};
   const before = await store.read('applied');
-  const facts = await hostFacts(kernel, request, originals);
+  const facts = await hostFacts(kernel, request, originals, before);
   for (const problem of hostProblems(request.fabric, request.host, facts)) tell(problem);
   for (const problem of await unknownUsers(kernel, request)) tell(problem);
   for (const problem of await egressProblems(kernel, request)) tell(problem);
   if (failed) return undefined;
+  if (facts.uplink?.managed) for (const problem of await otherManagers(kernel, facts.uplink.name)) tell(problem);
 
   const attachments = await liveAttachments(before?.attachments ?? {});
   const record = buildRecord({ ...request, facts, attachments });
@@ -83,6 +84,7 @@ export async function preparePlan(
   const arriving = joining.filter((entry) => !seen.observed.enslaved.some((old) => sameJson(old, entry)));
   for (const problem of await managedInterfaces(kernel, arriving)) tell(problem);
   for (const problem of foreignInterfaces(seen.foreign, arriving, facts, process.env['SSH_CONNECTION'])) tell(problem);
+  if (arriving.length > 0) for (const problem of rulesByInterface(await routingRules(kernel), arriving)) tell(problem);
   if (failed) return undefined;
   for (const warning of await foreignWarnings(context, seen.foreign, record)) tell(warning);
   if (before !== undefined) for (const warning of uncuttable(before.fabric, record.fabric, () => policyOf(record))) tell(warning);
@@ -96,7 +98,7 @@ export async function preparePlan(
       reachOf(request.fabric, request.host),
     ),
     stands: stands && before !== undefined,
-    foreign: filtersForwarded(seen.foreign),
+    foreign: touchesGuests(seen.foreign),
   };
 }
 
@@ -122,41 +124,6 @@ async function standingFor(kernel: Kernel, before: AppliedRecord, record: Applie
   const fresh = record.state.links.map((link) => link.name).filter((name) => !there.has(name));
   const taken = await existingLinks(kernel, fresh);
   return { observed: before.state, foreignLinks: taken, foreign: [] };
-}
-
-/** The physical interfaces of this host's bridged networks. */
-export const outerInterfaces = (fabric: Fabric, host: string): string[] =>
-  fabric.networks.flatMap((network) => (network.host === host && network.interface !== undefined ? [network.interface] : []));
-
-/** Facts as they were before Weft: a setting that Weft has changed counts with its old value. */
-export async function hostFacts(kernel: Kernel, request: PlanRequest, originals: Originals): Promise<HostFacts> {
-  const uplink = request.fabric.hosts.find((host) => host.name === request.host)?.uplink;
-  const published = request.fabric.publish.filter((one) => one.host === request.host).flatMap((one) => one.ports);
-  const [facts, listening] = await Promise.all([
-    readFacts(kernel, uplink, outerInterfaces(request.fabric, request.host)),
-    listenersAt(kernel, published),
-  ]);
-  const was = (key: string, now: boolean): boolean => (originals[key] === undefined ? now : originals[key].value === '1');
-  const accepted = Object.entries(originals).flatMap(([key, { value }]) => {
-    const link = /^net\/ipv6\/conf\/([^/]+)\/accept_ra$/.exec(key)?.[1];
-    return link !== undefined && value === '1' ? [link] : [];
-  });
-  return {
-    ...facts,
-    forwarding: {
-      v4: was('net/ipv4/ip_forward', was('net/ipv4/conf/all/forwarding', facts.forwarding.v4)),
-      v6: was('net/ipv6/conf/all/forwarding', facts.forwarding.v6),
-    },
-    acceptRa: [...new Set([...facts.acceptRa, ...accepted])].sort(),
-    ...(published.length === 0 ? {} : { listening }),
-  };
-}
-
-async function listenersAt(kernel: Kernel, ports: readonly PublishedRange[]): Promise<readonly Listener[]> {
-  if (ports.length === 0) return [];
-  return listeners(kernel, ({ protocol, port }) =>
-    ports.some((range) => range.protocol === protocol && range.first <= port && port <= range.last),
-  );
 }
 
 /** A link or namespace of a wanted name that Weft has not made is somebody else's: it is not taken over. */

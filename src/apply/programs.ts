@@ -26,8 +26,9 @@ const programs = { dnsmasq: 'dnsmasq', recorder: 'tcpdump', relay: 'setpriv' } a
 export function programsFor({ steps }: Plan): readonly string[] {
   const needed = new Set(['ip', 'bridge', 'nft', 'setpriv']);
   for (const step of steps) {
+    if (step.kind === 'modules') needed.add('modprobe');
     if (step.kind === 'nft') for (const program of ['conntrack', 'perl']) needed.add(program);
-    if (step.kind === 'enslave' || step.kind === 'release') needed.add('flock');
+    if (step.kind === 'enslave' || step.kind === 'release') for (const program of ['flock', 'conntrack', 'perl']) needed.add(program);
     if (step.kind === 'guests') needed.add('nsenter');
     if (step.kind === 'service-start' || step.kind === 'service-stop')
       for (const service of step.services) needed.add(programs[service.kind]);

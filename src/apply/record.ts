@@ -49,3 +49,9 @@ export function withAttachments(record: AppliedRecord, attachments: Attachments)
   const { fabric, facts, file, lock, state } = record;
   return { ...buildRecord({ fabric, host: state.host, facts, attachments, file, lockFile: lock.path }), lock };
 }
+
+/** The same record with other facts, its containers as they are. */
+export function withFacts(record: AppliedRecord, facts: HostFacts): AppliedRecord {
+  const { appliedAt, listed } = record;
+  return { ...withAttachments({ ...record, facts }, record.attachments), appliedAt, listed };
+}

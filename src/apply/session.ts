@@ -1,6 +1,7 @@
 /**
  * Opens what every command that changes or inspects the host needs: the kernel's door, the state directory, the lock.
  */
+import { rm, rmdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
@@ -83,8 +84,15 @@ export async function withLock<T>(
     await checkPlace(context);
     return await work(await bringToEnd(context, report, options));
   } finally {
+    // Nothing of Weft is on this host (yet): the lock alone does not stay either. While it is held, so that nobody has it by then.
+    if (!context.store.exists('applied') && !context.store.exists('journal')) await removeLock(context.directories);
     await lock.release();
   }
+}
+
+async function removeLock(directories: Directories): Promise<void> {
+  await rm(lockPath(directories), { force: true });
+  await rmdir(directories.run).catch(() => undefined);
 }
 
 /** A holder says who it is right after it has the lock, and is silent once it lets go: a silent one is asked again, and its lock tried again, this long. */

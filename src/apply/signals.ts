@@ -6,9 +6,11 @@
 
 const ending = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+export type HeldSignal = (typeof ending)[number];
+
 export interface HeldSignals {
   /** The first that came since. */
-  readonly received: () => (typeof ending)[number] | undefined;
+  readonly received: () => HeldSignal | undefined;
   /** They end the program again, as always. */
   release(): void;
   /** As `release`, but not before a person could be told how the change ended: a second Ctrl-C must not cut that off. */
@@ -19,7 +21,7 @@ const tellingMs = 5000;
 
 /** Takes note of signals instead of ending, until released. May be nested: all holders see a signal. */
 export function holdSignals(): HeldSignals {
-  let first: (typeof ending)[number] | undefined;
+  let first: HeldSignal | undefined;
   const listeners = ending.map((name) => [name, (): void => void (first ??= name)] as const);
   for (const [name, listener] of listeners) process.on(name, listener);
   const release = (): void => {

@@ -55,12 +55,8 @@ export interface Digest extends Watched {
   readonly inputs: string;
   /** Fingerprint of the running kernel as the apply left it. */
   readonly kernel: string;
-  /** Other tables filter what is forwarded: they have to be read again for their warnings. */
+  /** Other tables filter what is forwarded, or translate what comes in: they have to be read again for their warnings. */
   readonly foreign: boolean;
-  /** Interface of the outer network as the file named it. */
-  readonly uplink?: string;
-  /** Physical interfaces of its bridged networks. */
-  readonly interfaces: readonly string[];
 }
 
 /** A host-wide setting before Weft; `also` are settings that change with it (ip_forward changes every interface's forwarding). */

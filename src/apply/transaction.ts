@@ -14,7 +14,7 @@ import { rememberRight } from './originals.ts';
 import { rememberPlace } from './place.ts';
 import { requirePrograms } from './programs.ts';
 import { listedDifferently, readBackTables } from './readback.ts';
-import { holdSignals, type HeldSignals } from './signals.ts';
+import { holdSignals, type HeldSignal, type HeldSignals } from './signals.ts';
 import { readFileIfThere, refuseUnwritable, replaceFile, type AppliedRecord, type Journal } from './store.ts';
 import { problemsOf, undo } from './undo.ts';
 
@@ -90,7 +90,7 @@ async function carryOut(context: ApplyContext, goal: Goal, journal: Journal, pla
     await store.write('journal', { ...journal, step: plan.steps.length, phase: 'committing' });
   } catch (error) {
     context.progress(`failed: ${error instanceof Error ? error.message : String(error)}`);
-    return await undoOrExplain(context, journal, error);
+    return await undoOrExplain(context, journal, error, signals.received());
   }
   try {
     faults.point('committing');
@@ -113,7 +113,7 @@ async function carryOut(context: ApplyContext, goal: Goal, journal: Journal, pla
 
 function stopOnSignal(signals: HeldSignals): void {
   const signal = signals.received();
-  if (signal !== undefined) throw new WeftError(3, [failure('apply-failed', `Interrupted (${signal}).`)]);
+  if (signal !== undefined) throw new WeftError(3, [interrupted(signal)]);
 }
 
 async function readBack({ kernel, store }: ApplyContext, record: AppliedRecord | undefined): Promise<void> {
@@ -216,8 +216,8 @@ export async function forgetEverything({ store, faults }: ApplyContext): Promise
   await store.close();
 }
 
-async function undoOrExplain(context: ApplyContext, journal: Journal, cause: unknown): Promise<never> {
-  const reasons = problemsOf(cause, 'apply-failed');
+async function undoOrExplain(context: ApplyContext, journal: Journal, cause: unknown, signal: HeldSignal | undefined): Promise<never> {
+  const reasons = reasonsOf(cause, signal);
   const left = await undo(context, journal);
   if (left.length === 0) {
     throw new WeftError(
@@ -228,5 +228,15 @@ async function undoOrExplain(context: ApplyContext, journal: Journal, cause: unk
   }
   throw new WeftError(4, [...reasons, ...left], cause);
 }
+
+/** A step that fails while a signal is held has often failed by it: the person is told of that first. */
+function reasonsOf(cause: unknown, signal: HeldSignal | undefined): readonly Diagnostic[] {
+  const problems = problemsOf(cause, 'apply-failed');
+  if (signal === undefined) return problems;
+  const first = interrupted(signal);
+  return [first, ...problems.filter(({ message }) => message !== first.message)];
+}
+
+const interrupted = (signal: HeldSignal): Diagnostic => failure('apply-failed', `Interrupted (${signal}).`);
 
 const failure = (code: Diagnostic['code'], message: string): Diagnostic => ({ code, severity: 'error', message });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { WeftError, type Diagnostic } from '../diagnostic/diagnostic.ts';
 import { bootTime } from '../kernel/clock.ts';
 import { followChanges, type Culprit } from '../kernel/follow.ts';
+import { moduleSign } from '../kernel/modules.ts';
 import { serviceStatus } from '../kernel/services.ts';
 import { readSysctls } from '../kernel/sysctls.ts';
 import type { ObserveOptions } from '../kernel/observe.ts';
@@ -59,6 +60,8 @@ interface Standing {
   readonly record: AppliedRecord;
   readonly concerns: Concerns;
   readonly settings: readonly { readonly key: string; readonly value: string }[];
+  /** Settings that are there while a module is. */
+  readonly signs: readonly string[];
   readonly services: readonly string[];
 }
 
@@ -130,15 +133,21 @@ export async function watchHost(context: ApplyContext, tell: (event: WatchEvent)
     const { state } = await attainable(context, record);
     if (standing === undefined) tell({ event: 'watching', fabric: state.fabric, host: state.host });
     idle = '';
-    standing = { mark, record, concerns: concernsOf(state), settings: state.sysctls, services: state.services.map(({ name }) => name) };
+    const uplink = record.facts.uplink?.managed && record.facts.uplink.name;
+    standing = {
+      mark,
+      record,
+      concerns: concernsOf(state, uplink),
+      settings: state.sysctls,
+      signs: state.modules.map((module) => moduleSign[module]),
+      services: state.services.map(({ name }) => name),
+    };
   }
 
-  async function poll({ settings, services }: Standing): Promise<void> {
-    const values = await readSysctls(
-      kernel,
-      settings.map(({ key }) => key),
-    );
-    const isOff = settings.some(({ key, value }) => values.get(key)?.trim().replaceAll(/\s+/g, ' ') !== value);
+  async function poll({ settings, signs, services }: Standing): Promise<void> {
+    const values = await readSysctls(kernel, [...settings.map(({ key }) => key), ...signs]);
+    const isOff =
+      signs.some((key) => !values.has(key)) || settings.some(({ key, value }) => values.get(key)?.trim().replaceAll(/\s+/g, ' ') !== value);
     if (isOff || services.some((name) => serviceStatus(kernel, name, context.directories) !== 'running')) look();
   }
 

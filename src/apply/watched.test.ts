@@ -37,6 +37,16 @@ for (const [line, matters] of [
   test(`${matters ? 'matters' : 'does not'}: ${line}`, () => assert.equal(concerns(line), matters));
 }
 
+test('of an uplink that Weft sets up, addresses and default routes, whoever has set them', () => {
+  const ofUplink = concernsOf(emptyState('demo', 'host'), 'eth0');
+  for (const line of [
+    '[ADDR]Deleted 2: eth0    inet 203.0.113.10/24 scope global eth0\\       valid_lft forever',
+    '[ROUTE]Deleted default via 203.0.113.1 dev eth0 onlink ',
+  ])
+    assert.deepEqual([ofUplink(line), concerns(line)], [true, false], line);
+  assert.equal(ofUplink('[ROUTE]192.0.2.0/24 via 203.0.113.1 dev eth0 '), false);
+});
+
 test('of rules, only Weft’s own tables', () => {
   const change = (...lines: string[]): Parameters<typeof concernsRules>[0] => ({ generation: 7, by: { process: 'nft', pid: 9 }, lines });
   assert.equal(concernsRules(change('add table ip filter', 'delete rule inet weft forward handle 12')), true);

@@ -9,9 +9,11 @@ import { WEFT_PROTOCOL } from '../hoststate/model.ts';
 /** Whether a line of `ip monitor label` speaks of something in this state. */
 export type Concerns = (line: string) => boolean;
 
-export function concernsOf(state: HostState): Concerns {
+/** `managed`: an uplink that Weft sets up (`manage: true`), where what others have set is to stay. */
+export function concernsOf(state: HostState, managed?: string): Concerns {
   const own = new Set(state.links.map((link) => link.name));
   const foreign = new Set(foreignLinks(state));
+  const addressed = new Set(state.addresses.map((entry) => entry.link));
   const addresses = new Set(state.neighbors.map((neighbor) => neighbor.address));
   const macs = new Set(state.fdb.map((entry) => entry.mac));
   const protocol = ` proto ${WEFT_PROTOCOL} `;
@@ -22,8 +24,11 @@ export function concernsOf(state: HostState): Concerns {
       const name = /^\d+: ([^:@\s]+)/.exec(rest)?.[1] ?? '';
       return own.has(name) || foreign.has(name);
     }
-    if (label === 'ADDR') return own.has(/^\d+: (\S+)/.exec(rest)?.[1] ?? '');
-    if (label === 'ROUTE') return own.has(dev) || `${rest} `.includes(protocol);
+    if (label === 'ADDR') {
+      const name = /^\d+: (\S+)/.exec(rest)?.[1] ?? '';
+      return own.has(name) || addressed.has(name) || name === managed;
+    }
+    if (label === 'ROUTE') return own.has(dev) || `${rest} `.includes(protocol) || (dev === managed && rest.startsWith('default '));
     if (label !== 'NEIGH' || !own.has(dev)) return false;
     // Entries that others have learnt or lost are none of ours; permanent ones were put there, and ours are known by what they say.
     const [first = ''] = rest.split(' ');

@@ -7,7 +7,7 @@ import { WeftError } from '../diagnostic/diagnostic.ts';
 import { emptyUserData, seedFiles } from '../export/cloud-init.ts';
 import type { ExportedFile } from '../export/file.ts';
 import { exporters, formats, forVmOnly, type Format } from '../export/format.ts';
-import { guestNetwork, type GuestNetwork } from '../export/guest-network.ts';
+import { guestNetwork, isPointToPoint, type GuestNetwork } from '../export/guest-network.ts';
 import { writeSeedImage } from '../export/seed.ts';
 import { didYouMean } from '../fabric/did-you-mean.ts';
 import type { Guest } from '../fabric/model.ts';
@@ -35,6 +35,10 @@ export async function runExport(ctx: CliContext, formatWord: string, guestWord: 
   const files = await filesOf(ctx, format, network, options);
   if (!isLocked(loaded, guest))
     ctx.err(`${guest.name} is not in weft.lock as it is now: \`weft apply\` writes it, and until then its addresses may still change.`);
+  if (format === 'cloud-init' && network.nics.some(isPointToPoint))
+    ctx.err(
+      `${guest.name} has a gateway outside its own prefix: cloud-init sets that up where the guest's image has netplan. Elsewhere use \`weft export networkd\` or \`weft export ifupdown\`.`,
+    );
   await put(ctx, { format, network, files, options });
 }
 

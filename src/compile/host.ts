@@ -8,6 +8,7 @@ import { compileDnsmasq } from './dnsmasq.ts';
 import { insides } from './insides.ts';
 import { addresses, enslaved, fdb, links, neighbors } from './links.ts';
 import { sortedBy, localNetworks, localNics } from './local-nics.ts';
+import { managedUplink } from './managed.ts';
 import { LOG_GROUP } from './nft-content.ts';
 import { bridgeTable } from './nft-bridge.ts';
 import { guardTable } from './nft-guard.ts';
@@ -40,6 +41,7 @@ export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, 
   const networks = localNetworks(fabric, hostName);
   const nics = localNics(fabric, hostName);
   const ports = routedPorts(nics, attachments);
+  const managed = managedUplink(facts);
   const answered = proxies(nics, ports, facts);
   const policy = options.policy ?? hostPolicy(fabric, hostName, facts, nics);
   const macs = fabric.hosts.find((host) => host.name === hostName)?.macs ?? [];
@@ -55,10 +57,11 @@ export function compileHost(fabric: Fabric, hostName: string, facts: HostFacts, 
   return {
     fabric: fabric.name,
     host: hostName,
+    modules: networks.some((network) => network.kind === 'bridged') ? ['br_netfilter'] : [],
     links: links(fabric, hostName, facts, nics, attachments),
     enslaved: enslaved(networks),
-    addresses: addresses(networks, ports),
-    routes: routes(networks, nics, ports),
+    addresses: [...addresses(networks, ports), ...managed.addresses],
+    routes: [...routes(networks, nics, ports), ...managed.routes],
     neighbors: neighbors(nics, ports),
     proxies: answered,
     fdb: fdb(nics, attachments, policy),

@@ -26,13 +26,10 @@ export class ContentChains {
   private readonly family: Family;
   private readonly chainsByEntries = new Map<string, string>();
   private readonly serials = new Map<Entry, number>();
-  private readonly made: Map<string, string>;
 
-  /** `made`: content to name, shared by the families of a table, since a chain such as `accept` has none. */
-  constructor(parts: TableParts, family: Family, made: Map<string, string>) {
+  constructor(parts: TableParts, family: Family) {
     this.parts = parts;
     this.family = family;
-    this.made = made;
   }
 
   /** Name of the chain that gives `verdict` to what these entries match, and returns for the rest. */
@@ -127,8 +124,8 @@ export class ContentChains {
   }
 
   private filledLater(name: string, type: string): string {
-    if (!this.made.has(name)) this.parts.filledLater(name, type);
-    this.made.set(name, name);
+    if (!this.parts.byContent.has(name)) this.parts.filledLater(name, type);
+    this.parts.byContent.set(name, name);
     return name;
   }
 
@@ -143,10 +140,10 @@ export class ContentChains {
 
   private once(prefix: string, content: string, add: (name: string) => void): string {
     const key = `${prefix} ${content}`;
-    let name = this.made.get(key);
+    let name = this.parts.byContent.get(key);
     if (name === undefined) {
       name = `${prefix}_${hash('sha1', content, 'hex').slice(0, 10)}`;
-      this.made.set(key, name);
+      this.parts.byContent.set(key, name);
       add(name);
     }
     return name;

@@ -75,8 +75,8 @@ function guardSets(nics: readonly LocalNic[], parts: TableParts): void {
   const shared = own.filter(({ network }) => network.kind === 'bridged');
   const gateways = new Set(nics.flatMap(({ network }) => answering4(network)));
   const ip6 = nics.flatMap(({ nic, ownPort, linkLocal }) => [
-    ...(nic.v6 === undefined ? [] : [{ port: nic.port, address: nic.v6 }]),
-    ...(ownPort ? [{ port: nic.port, address: linkLocal }] : []),
+    ...(nic.v6 === undefined ? [] : [{ nic, address: nic.v6 }]),
+    ...(ownPort ? [{ nic, address: linkLocal }] : []),
   ]);
   // A routed port is asked for its next hop alone: there is nobody else on the link.
   const siblings = nics.flatMap(({ nic, network }) => (nic.v4 === undefined || network.kind === 'routed' ? [] : [nic.v4]));
@@ -95,22 +95,24 @@ function guardSets(nics: readonly LocalNic[], parts: TableParts): void {
   );
   parts.set(
     'port_ip4',
-    ['ifname', 'ipv4_addr'],
+    ['ifname', 'ether_addr', 'ipv4_addr'],
     // 0.0.0.1 is nobody's: it keeps the set there when no guest has IPv4.
     orNobody(
-      nics.flatMap(({ nic }) => [nic.v4, nic.bootstrap].flatMap((address) => (address === undefined ? [] : [concat(nic.port, address)]))),
-      concat('-', '0.0.0.1'),
+      nics.flatMap(({ nic }) =>
+        [nic.v4, nic.bootstrap].flatMap((address) => (address === undefined ? [] : [concat(nic.port, nic.mac, address)])),
+      ),
+      concat('-', '00:00:00:00:00:00', '0.0.0.1'),
     ),
   );
   parts.set(
     'port_ip6',
-    ['ifname', 'ipv6_addr'],
-    ip6.map(({ port, address }) => concat(port, address)),
+    ['ifname', 'ether_addr', 'ipv6_addr'],
+    ip6.map(({ nic, address }) => concat(nic.port, nic.mac, address)),
   );
   parts.setOf(
     'port_nd',
     [iifname, ND_TARGET],
-    ip6.map(({ port, address }) => concat(port, hex(address))),
+    ip6.map(({ nic, address }) => concat(nic.port, hex(address))),
   );
   parts.set(
     'shared',
@@ -130,27 +132,33 @@ function answering4(network: Network): string[] {
 
 const orNobody = (elements: readonly NftExpr[], nobody: NftExpr): readonly NftExpr[] => (elements.length > 0 ? elements : [nobody]);
 
+/**
+ * What nearly every packet is, one of the guest's own MAC and address, costs one lookup; `guard_new4` and `guard_new6` are for the rest. Of a tagged frame the first
+ * two rules are not true: beside an Ethernet field nft asks for `ether type`, which is the tag's, not for the protocol behind it.
+ */
 function guardChains(parts: TableParts): void {
   // On the outer network any other link-local address may be a neighbour's, or the router's.
   const foreignOnWire = parts.sets.some(({ name }) => name === 'shared') ? [rule(is(iifname, '@shared'), drop)] : [];
   parts.chain('guard', [
+    rule(is(concat(iifname, etherSource, ip4Source), '@port_ip4'), goTo('guard_ip4')),
+    rule(is(concat(iifname, etherSource, ip6Source), '@port_ip6'), goTo('guard_ip6')),
     rule(isNot(concat(iifname, etherSource), '@port_mac'), drop),
     rule(
       vmap(payload('ether', 'type'), [
-        ['ip', goTo('guard_ip4')],
+        ['ip', goTo('guard_new4')],
         ['arp', goTo('guard_arp')],
-        ['ip6', goTo('guard_ip6')],
+        ['ip6', goTo('guard_new6')],
       ]),
     ),
     rule(drop),
   ]);
+  const arpSender = concat(iifname, payload('arp', 'saddr ether'), payload('arp', 'saddr ip'));
   parts.chain('guard_arp', [
     rule(isNot(payload('arp', 'htype'), 1), drop),
     rule(isNot(payload('arp', 'ptype'), 'ip'), drop),
     rule(isNot(payload('arp', 'hlen'), 6), drop),
     rule(isNot(payload('arp', 'plen'), 4), drop),
-    rule(isNot(concat(iifname, payload('arp', 'saddr ether')), '@port_mac'), drop),
-    rule(is(payload('arp', 'operation'), 'reply'), is(concat(iifname, payload('arp', 'saddr ip')), '@port_ip4'), accept),
+    rule(is(payload('arp', 'operation'), 'reply'), is(arpSender, '@port_ip4'), accept),
     rule(isNot(payload('arp', 'operation'), 'request'), drop),
     // The bridge answers for its guests: asked for an address that is nobody's it would answer too.
     // On the outer network its own neighbours answer.
@@ -159,41 +167,41 @@ function guardChains(parts: TableParts): void {
       isNot(payload('arp', 'daddr ip'), '@known4'),
       drop,
     ),
-    rule(is(concat(iifname, payload('arp', 'saddr ip')), '@port_ip4'), accept),
+    rule(is(arpSender, '@port_ip4'), accept),
     // RFC 5227: an address probe.
-    rule(is(payload('arp', 'saddr ip'), '0.0.0.0'), accept),
+    rule(is(payload('arp', 'saddr ip'), '0.0.0.0'), is(concat(iifname, payload('arp', 'saddr ether')), '@port_mac'), accept),
     rule(drop),
   ]);
-  parts.chain('guard_ip4', [
-    rule(is(dport, 67), goTo('guard_dhcp')),
-    rule(is(sport, 67), drop),
-    rule(is(concat(iifname, ip4Source), '@port_ip4'), accept),
-    rule(drop),
-  ]);
+  parts.chain('guard_ip4', [rule(is(dport, 67), goTo('guard_dhcp')), rule(is(sport, 67), drop), rule(accept)]);
+  // Without an address yet.
+  parts.chain('guard_new4', [rule(is(ip4Source, '0.0.0.0'), is(dport, 67), goTo('guard_dhcp')), rule(drop)]);
   // A client may only speak of its own hardware address, or it could release another's lease.
   parts.chain('guard_dhcp', [
     rule(isNot(sport, 68), drop),
     // Asked for, not against: of a fragment too short to hold it, neither would match.
-    rule(is(concat(iifname, CHADDR), '@port_chaddr'), is(ip4Source, '0.0.0.0'), accept),
-    rule(is(concat(iifname, CHADDR), '@port_chaddr'), is(concat(iifname, ip4Source), '@port_ip4'), accept),
+    // A client that renews writes to its server alone (RFC 2131, 4.4.5). But the servers of all networks share port 67 of the host by SO_REUSEPORT, and of what is for one of them the
+    // kernel chooses any (dnsmasq 2.90 binds its socket to a device after the port). What is for everybody reaches all, and each knows its own links.
+    rule(is(concat(iifname, CHADDR), '@port_chaddr'), { mangle: { key: payload('ip', 'daddr'), value: '255.255.255.255' } }, accept),
     rule(drop),
   ]);
   parts.chain('guard_ip6', [
     rule(is(icmp6Type, anyOf('nd-router-advert', 'nd-redirect')), drop),
     rule(is(sport, 547), drop),
+    rule(is(icmp6Type, 'nd-neighbor-advert'), goTo('guard_na')),
+    rule(accept),
+  ]);
+  parts.chain('guard_new6', [
     rule(
       is(ip6Source, '::'),
       is(icmp6Type, anyOf('mld-listener-report', 'nd-router-solicit', 'nd-neighbor-solicit', 'mld2-listener-report')),
       accept,
     ),
-    rule(is(concat(iifname, ip6Source), '@port_ip6'), goTo('guard_nd')),
     ...foreignOnWire,
     // RFC 7217 and 8981: other link-local addresses than the one made of the MAC pass, unless they are another port's or the gateway's.
     rule(isNot(ip6Source, { prefix: { addr: 'fe80::', len: 10 } }), drop),
     rule(is(ip6Source, '@all_ll6'), drop),
-    rule(goTo('guard_nd')),
+    rule(goTo('guard_ip6')),
   ]);
-  parts.chain('guard_nd', [rule(is(icmp6Type, 'nd-neighbor-advert'), goTo('guard_na')), rule(accept)]);
   parts.chain('guard_na', [
     rule(is(concat(iifname, ND_TARGET), '@port_nd'), accept),
     ...foreignOnWire,

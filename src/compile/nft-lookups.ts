@@ -53,9 +53,8 @@ export function policyLookups(policy: HostPolicy, parts: TableParts): Lookups {
     input: { block: local(), allow: local() },
     output: { block: local(), allow: local() },
   };
-  const made = new Map<string, string>();
   for (const family of families) {
-    const chains = new ContentChains(parts, family, made);
+    const chains = new ContentChains(parts, family);
     const endpoints = [...policy.endpoints.values()].filter((endpoint) => endpoint.family === family);
     for (const layer of ['block', 'allow'] as const) {
       const printer = new LayerPrinter(parts, chains, family, layer);

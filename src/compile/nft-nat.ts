@@ -4,6 +4,7 @@
  */
 import type { NftRule } from '../hoststate/nft.ts';
 import {
+  accept,
   anyOf,
   concat,
   daddr,
@@ -91,19 +92,17 @@ function leaving(policy: HostPolicy, parts: TableParts, published: PublishRules)
       nat.push(rule(is(saddr(family), prefixExpr(subnet)), is(oifname, policy.uplink), { snat: { family: words[family].ip, addr: snat } }));
     }
   }
-  const guard: NftRule[] = [];
+  const kept: NftRule[] = [];
   for (const family of families) {
     const { suffix, type } = words[family];
     const keptIn = (of: HostPolicy['networks']): string[] => of.flatMap((n) => n.keptIn.filter((subnet) => familyOf(subnet) === family));
     const translated = keptIn(policy.networks.filter((n) => !n.isolated));
-    const kept = keptIn(policy.networks);
     if (parts.set(`masquerade${suffix}`, [type], translated.map(prefixExpr), true)) {
       nat.push(rule(is(saddr(family), `@masquerade${suffix}`), isNot(oifname, '@inner'), { masquerade: null }));
     }
-    if (kept.length > 0) {
-      guard.push(rule(isNot(oifname, '@inner'), is(saddr(family), `@kept_in${suffix}`), drop));
-    }
+    if (keptIn(policy.networks).length > 0) kept.push(rule(is(saddr(family), `@kept_in${suffix}`), drop));
   }
   parts.chain('nat_postrouting', nat, { type: 'nat', hook: 'postrouting', priority: SRCNAT, policy: 'accept' });
+  const guard = kept.length > 0 ? [rule(is(oifname, '@inner'), accept), ...kept] : [];
   parts.chain('postrouting', guard, { type: 'filter', hook: 'postrouting', priority: AFTER_NAT, policy: 'accept' });
 }

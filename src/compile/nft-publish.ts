@@ -63,14 +63,13 @@ export function publishRules(policy: HostPolicy, parts: TableParts): PublishRule
   > as {
     [name in keyof PublishRules]: NftRule[];
   };
-  const made = new Map<string, string>();
   const all = [...policy.published.values()].flat();
   for (const family of families) {
     const mine = all.filter((one) => one.family === family);
     if (mine.length === 0) continue;
     const { suffix, nfproto } = words[family];
     translations(mine, family, parts);
-    const chains = new ContentChains(parts, family, made);
+    const chains = new ContentChains(parts, family);
     const ofFamily = is({ meta: { key: 'nfproto' } }, nfproto);
     const limited = entrance(
       policy,

@@ -57,6 +57,8 @@ export class TableParts {
   readonly sets: NftSet[] = [];
   readonly maps: NftMap[] = [];
   readonly chains: NftChain[] = [];
+  /** Names of sets and chains that are named by their content, by that content: each is there once, whoever asks for it. */
+  readonly byContent = new Map<string, string>();
 
   /** Weft's table of that family, its parts in the order in which nft lists them. */
   table(family: NftTable['family']): NftTable {

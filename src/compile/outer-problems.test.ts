@@ -41,7 +41,7 @@ test('Wi-Fi is refused with the reason and what to take instead', () => {
 
 test('a kernel without br_netfilter', () => {
   const [message = ''] = said({ features: { forceForwarding: true, bridgeNetfilter: false } });
-  assert.match(message, /^feature-missing: .*modprobe br_netfilter/);
+  assert.match(message, /^feature-missing: .*no module br_netfilter/);
 });
 
 test('a tunnel', () => assert.match(said({ interfaces: [{ ...em0, unfit: 'no-ethernet' }] })[0] ?? '', /carries no Ethernet frames/));

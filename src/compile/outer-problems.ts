@@ -24,7 +24,7 @@ export function outerProblems(network: Network, fabric: Fabric, facts: HostFacts
 const error = (code: Diagnostic['code'], message: string): Diagnostic => ({ code, severity: 'error', message });
 
 const NO_NETFILTER =
-  'This kernel has no filter with connection tracking for what a bridge forwards (no /proc/sys/net/bridge): load the module br_netfilter with `modprobe br_netfilter` and name it in /etc/modules-load.d/weft.conf. To leave other bridges of this host as they are, set net.bridge.bridge-nf-call-iptables and net.bridge.bridge-nf-call-ip6tables to 0 after it; Weft switches it on for its own bridge alone.';
+  'This kernel has no filter with connection tracking for what a bridge forwards (no /proc/sys/net/bridge), and `modprobe` finds no module br_netfilter, which Weft would load: install the package with the kernel’s modules (linux-modules-extra or alike), take a kernel that has it, or use a network of kind `nat` or `routed` instead.';
 
 function missing(network: string, name: string): string {
   const [, parent, digits] = /^(.+)\.(\d+)$/.exec(name) ?? [];

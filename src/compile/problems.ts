@@ -10,6 +10,7 @@ import { formatPrefix, parsePrefix, prefixesOverlap, prefixWithin, type Prefix }
 import { isolatedProblems } from './isolated.ts';
 import { outerProblems } from './outer-problems.ts';
 import { localNetworks } from './local-nics.ts';
+import { managedProblems } from './managed.ts';
 import { publishProblems } from './publish-problems.ts';
 import { routedProblems } from './routed-problems.ts';
 
@@ -21,7 +22,7 @@ const EVERYWHERE = ['127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '::1/128', '
 /**
  * Codes: `subnet-in-use` (error when the host has a route or an address inside the subnet, or the same one; warning when its route is wider, which then
  * only loses the part that the network takes), `snat-not-on-uplink` (error), `uplink-unknown` (error with `snat:`, else warning: guests are
- * translated behind whatever interface a packet leaves by), `mac-not-listed` (error), `filter-off` (warning), `isolated-outside` (warning); `address-not-of-host` and
+ * translated behind whatever interface a packet leaves by), `mac-not-listed` (error), `filter-off` (warning), `isolated-outside` (warning); `default-route-in-use` (error, see managed.ts); `address-not-of-host` and
  * `published-port-in-use` (errors, see publish-problems.ts).
  */
 export function hostProblems(fabric: Fabric, hostName: string, facts: HostFacts): Diagnostic[] {
@@ -34,6 +35,8 @@ export function hostProblems(fabric: Fabric, hostName: string, facts: HostFacts)
   ]);
   return [
     ...ofNetworks,
+    ...missingUplink(fabric, hostName, facts),
+    ...managedProblems(facts),
     ...macProblems(fabric, hostName, facts),
     ...isolatedProblems(fabric, hostName, facts),
     ...publishProblems(fabric, hostName, facts),
@@ -103,6 +106,14 @@ function uplinkProblems(network: Network, facts: HostFacts): Diagnostic[] {
       message: `The address ${snat}, behind which the network \`${network.name}\` is to be seen, is not on the uplink ${facts.uplink.name} (${there}); add it there, or take one of those as \`snat:\`.`,
     },
   ];
+}
+
+/** There is nothing to set up. */
+function missingUplink(fabric: Fabric, hostName: string, { uplink }: HostFacts): Diagnostic[] {
+  const host = fabric.hosts.find(({ name }) => name === hostName);
+  if (host?.managed === undefined || uplink) return [];
+  const message = `This host has no interface called ${host.uplink}, which \`manage: true\` is to set up; correct \`uplink:\` under the host.`;
+  return [{ code: 'uplink-unknown', severity: 'error', message }];
 }
 
 /** With its own MAC not among them, the host itself would fall silent. */

@@ -28,7 +28,8 @@ export interface HostEntry {
   readonly uplink?: string;
   /** Canonical address texts. */
   readonly address?: readonly string[];
-  readonly gateway?: string;
+  /** At most one per family. */
+  readonly gateway?: readonly string[];
   readonly manage?: boolean;
   readonly macs?: readonly string[];
   readonly behind?: 'nat';

@@ -17,8 +17,14 @@ const host = z
       mapOf('a host', {
         uplink: optional(leaf.interfaceName('The interface to the outer network. Default: the interface of the default route.')),
         address: optional(addresses('Public address(es) of the host. Default: read from the uplink.')),
-        gateway: optional(leaf.address('The next hop of the uplink; only needed with `manage: true`.')),
-        manage: optional(leaf.flag('Weft sets the uplink up itself (address, gateway).')),
+        gateway: optional(
+          leaf.onePerFamily(
+            leaf.address('The next hop of the uplink, on-link whatever its address; for `manage: true` only.'),
+            leaf.addressPhrase,
+            'gateway',
+          ),
+        ),
+        manage: optional(leaf.flag('Weft sets the uplink up itself: each address alone (/32, /128), and default routes by the gateways.')),
         macs: optional(
           leaf.oneOrMore(leaf.mac('No frame with another source MAC leaves the uplink.'), 'a MAC address such as 52:54:00:aa:00:01'),
         ),

@@ -83,11 +83,12 @@ function scopeGuests(guests: Iterable<GuestDraft>): Parameters<typeof partyResol
   }));
 }
 
-const finishHost = ({ name, uplink, addresses, macs }: HostDraft): Host => ({
+const finishHost = ({ name, uplink, addresses, macs, managed }: HostDraft): Host => ({
   name,
   addresses,
   ...(uplink === undefined ? {} : { uplink }),
   ...(macs === undefined ? {} : { macs }),
+  ...(managed === undefined ? {} : { managed }),
 });
 
 function finishNetworks(drafts: readonly NetworkDraft[], fabric: string, bridgeMacs: ReadonlyMap<NetworkDraft, string>): Network[] {

@@ -11,6 +11,7 @@ export interface HostDraft {
   readonly uplink?: string;
   readonly addresses: readonly string[];
   readonly macs?: readonly string[];
+  readonly managed?: { readonly gateways: readonly string[] };
 }
 
 export interface V4Plan {

@@ -36,6 +36,8 @@ export interface Host {
   readonly addresses: readonly string[];
   /** No frame with another source MAC leaves the uplink; undefined: not limited. */
   readonly macs?: readonly string[];
+  /** Weft sets the uplink up itself (`manage: true`): `addresses`, and default routes by these, at most one per family. `uplink` is given then. */
+  readonly managed?: { readonly gateways: readonly string[] };
 }
 
 export type Egress = 'allow' | 'deny';

@@ -9,6 +9,7 @@ import { DEFAULT_HOST } from './names.ts';
 import { didYouMean } from './did-you-mean.ts';
 import { key, value } from './problems.ts';
 import type { Problems } from './problems.ts';
+import { checkManagedInterface, managedUplink } from './managed.ts';
 import { planRouted } from './routed.ts';
 import { planSubnets } from './subnets.ts';
 
@@ -35,6 +36,7 @@ export function draftHosts(model: FileModel, problems: Problems): Hosts {
       addresses: entry.address ?? [],
       ...(entry.uplink === undefined ? {} : { uplink: entry.uplink }),
       ...(entry.macs === undefined ? {} : { macs: entry.macs.map((mac) => mac.toLowerCase()) }),
+      ...(entry.manage === true ? { managed: managedUplink(name, entry, problems) } : {}),
     });
   }
   if (hosts.size === 0) hosts.set(DEFAULT_HOST, { name: DEFAULT_HOST, addresses: [] });
@@ -57,6 +59,7 @@ function checkInterfaces(networks: readonly NetworkDraft[], problems: Problems):
   for (const network of networks) {
     const { entry, name, host } = network;
     if (entry.kind !== 'bridged' || host === undefined) continue;
+    checkManagedInterface(name, entry.interface, host, problems);
     const place = `${host.name} ${entry.interface}`;
     const first = takers.get(place);
     if (first === undefined) takers.set(place, network);

@@ -32,7 +32,6 @@ export function refuseUnsupported(model: FileModel, hosts: Hosts, guests: Guests
   };
 
   for (const [name, host] of Object.entries(model.hosts ?? {})) {
-    if (host.manage === true) refuse(value('hosts', name, 'manage'), '`manage: true` is', "set the uplink up with the system's own tools");
     if (host.behind) refuse(key('hosts', name, 'behind'), '`behind` is', 'leave it out');
   }
   for (const [name, network] of Object.entries(model.networks)) {

@@ -39,7 +39,10 @@ export function resolveRules(context: RuleContext): { readonly allow: readonly R
       const to = resolveSide(context, entry.path, entry.flow.to);
       checkFamilies(context, from, to, families);
       checkDomains({ ...context, domain }, { action, from, to });
-      if (action === 'allow') checkInternet(context, from, to);
+      if (action === 'allow') {
+        checkInternet(context, from, to);
+        checkOuter(context, from, to);
+      }
       if (context.severalHosts) checkSameHost(context, from, to);
       const id = takeId(action, entry, ids, context.problems);
       if (id === undefined) continue;
@@ -181,11 +184,34 @@ function checkInternet(context: RuleContext, from: readonly ResolvedParty[], to:
   }
 }
 
+/** A guest of a bridged network stands on the outer network: it comes to a guest behind NAT as the internet does. */
+function checkOuter(context: RuleContext, from: readonly ResolvedParty[], to: readonly ResolvedParty[]): void {
+  const { problems, guests, config } = context;
+  const outer = from.map((side) => onlyIn(side.party, guests, (nic) => nic.network?.entry.kind === 'bridged')).find((guest) => guest);
+  if (outer === undefined) return;
+  for (const side of to) {
+    const hidden = onlyIn(side.party, guests, (nic) => isHidden(nic, config));
+    if (hidden === undefined) continue;
+    problems.warning(
+      'unpublished-internet',
+      placeOf(side.expr, side.path),
+      `\`${hidden.name}\` is behind NAT, and \`${outer.name}\` stands outside, on the host's outer network, so it does not reach \`${hidden.name}\` by this rule: publish a port of the host for it, which is then all the rule it needs, or give \`${outer.name}\` a second NIC in that network.`,
+    );
+  }
+}
+
 /** A guest all of whose NICs in this party are in isolated networks. */
-function onlyIsolated(party: Party, guests: Guests): GuestDraft | undefined {
+const onlyIsolated = (party: Party, guests: Guests): GuestDraft | undefined =>
+  onlyIn(party, guests, (nic) => nic.network?.entry.kind === 'isolated');
+
+/** A guest of whose NICs in this party all are so. */
+function onlyIn(party: Party, guests: Guests, isSo: (nic: NicDraft) => boolean): GuestDraft | undefined {
   if (party.kind !== 'guests') return undefined;
   const open = new Set<string>();
-  for (const endpoint of party.endpoints) if (nicOf(guests, endpoint)?.network?.entry.kind !== 'isolated') open.add(endpoint.guest);
+  for (const endpoint of party.endpoints) {
+    const nic = nicOf(guests, endpoint);
+    if (nic === undefined || !isSo(nic)) open.add(endpoint.guest);
+  }
   const closed = party.endpoints.find((endpoint) => !open.has(endpoint.guest));
   return closed && guests.get(closed.guest.toLowerCase());
 }

@@ -16,11 +16,13 @@ export const WEFT_ALIAS_PREFIX = 'weft:';
 export interface HostState {
   readonly fabric: string;
   readonly host: string;
+  /** Parts of the kernel that have to be loaded. They are never unloaded: observed are those of the wanted ones that are there. */
+  readonly modules: readonly KernelModule[];
   /** Sorted by name. */
   readonly links: readonly Link[];
   /** Interfaces of the host that are ports of Weft's bridges, VLANs that Weft has made of them included; the host's own addresses and routes are on the bridge then. Sorted by interface. */
   readonly enslaved: readonly Enslaved[];
-  /** Addresses on Weft's bridges, and on its ports that are on none. Sorted. */
+  /** Addresses on Weft's bridges, and on its ports that are on none, sorted; then those Weft has given the uplink (`manage: true`), in file order. */
   readonly addresses: readonly Address[];
   /** Routes of protocol {@link WEFT_PROTOCOL} in the host's namespace. Sorted. */
   readonly routes: readonly Route[];
@@ -39,6 +41,9 @@ export interface HostState {
   /** Long-running programs. Sorted by name. */
   readonly services: readonly Service[];
 }
+
+/** By modprobe's name. */
+export type KernelModule = 'br_netfilter';
 
 export type Link = BridgeLink | PortLink | VlanLink;
 
@@ -100,7 +105,7 @@ export interface Address {
 }
 
 export type Route =
-  | { readonly prefix: string; readonly link: string; readonly via?: string; readonly metric?: number }
+  | { readonly prefix: string; readonly link: string; readonly via?: string; readonly onlink?: true; readonly metric?: number }
   /** Answered with "unreachable"; the metric is behind that of routes that lead somewhere. */
   | { readonly prefix: string; readonly unreachable: true; readonly metric: number };
 
@@ -233,6 +238,15 @@ export interface HostFacts {
     readonly addresses: readonly string[];
     /** There is an IPv6 default route. */
     readonly v6: boolean;
+    /** `manage: true`; its addresses and gateways are among those above, whether they are there yet or not. */
+    readonly managed?: {
+      /** `203.0.113.10/32`: those that nobody else has put there. In file order. */
+      readonly addresses: readonly string[];
+      /** Next hops of the default routes that nobody else has set. */
+      readonly gateways: readonly string[];
+      /** Default routes of others that the wanted ones, which are not there yet, would take the place of. */
+      readonly rivals: readonly { readonly prefix: string; readonly via?: string; readonly link?: string }[];
+    };
   };
   /** The interfaces that bridged networks name, as far as they are there; what is on their bridges counts as theirs. In the order asked for. */
   readonly interfaces: readonly HostInterface[];
@@ -266,7 +280,7 @@ export interface HostInterface {
 }
 
 export interface KernelFeatures {
-  /** br_netfilter is there (/proc/sys/net/bridge): what a bridge forwards can be made to pass the inet hooks. */
+  /** br_netfilter is there (/proc/sys/net/bridge) or can be loaded: what a bridge forwards can be made to pass the inet hooks. */
   readonly bridgeNetfilter: boolean;
   /** net.ipv6.conf.*.force_forwarding exists (Linux 6.17). */
   readonly forceForwarding: boolean;

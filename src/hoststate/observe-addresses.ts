@@ -19,6 +19,8 @@ export interface SeenRoute {
   /** Undefined for `unreachable`, `blackhole` and multipath routes. */
   readonly link?: string;
   readonly via?: string;
+  /** The next hop counts as a neighbour, whatever its address. */
+  readonly onlink?: true;
   readonly metric?: number;
   /** Preferred source of the host's own packets, where it says one. */
   readonly source?: string;
@@ -67,7 +69,14 @@ export function readRoutes(json: unknown): SeenRoute[] {
     const hops = records(route['nexthops']);
     if (hops.length === 0) hops.push(route);
     const source = named('source', route['prefsrc']);
-    return hops.map((hop) => ({ ...common, ...metric, ...named('link', hop['dev']), ...named('via', gateway(hop)), ...source }));
+    return hops.map((hop) => ({
+      ...common,
+      ...metric,
+      ...named('link', hop['dev']),
+      ...named('via', gateway(hop)),
+      ...(Array.isArray(hop['flags']) && hop['flags'].includes('onlink') ? { onlink: true as const } : {}),
+      ...source,
+    }));
   });
 }
 
@@ -75,13 +84,14 @@ export function readRoutes(json: unknown): SeenRoute[] {
 export function ownRoutes(routes: readonly SeenRoute[]): Route[] {
   return routes
     .filter((route) => route.protocol === String(WEFT_PROTOCOL))
-    .map(({ prefix, type, link, via, metric }): Route =>
+    .map(({ prefix, type, link, via, onlink, metric }): Route =>
       type === 'unreachable'
         ? { prefix, unreachable: true, metric: metric ?? 0 }
         : {
             prefix,
             link: link ?? '',
             ...(via === undefined ? {} : { via }),
+            ...(onlink === undefined ? {} : { onlink }),
             ...(metric === undefined || metric === 0 ? {} : { metric }),
           },
     )

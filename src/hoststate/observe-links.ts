@@ -88,6 +88,22 @@ export function enslavedLinks(links: readonly SeenLink[]): Enslaved[] {
     .sort((a, b) => (a.interface < b.interface ? -1 : 1));
 }
 
+/**
+ * Weft's links on which the host's own addresses are, or are on their way back (kernel/handover.ts), and none of Weft's: VLANs, and bridges of bridged networks. Such a bridge is known by
+ * what Weft set there, and by the MAC of an interface of the host, on it or not: somebody may have changed either, and the host's addresses must never be taken for somebody's additions.
+ */
+export function outerLinks(links: readonly SeenLink[]): ReadonlySet<string> {
+  const callsFirewall = ({ details }: SeenLink): boolean => details['nf_call_iptables'] === 1 || details['nf_call_ip6tables'] === 1;
+  // What somebody has put onto a bridge (a VLAN of it, a macvlan) may have the bridge's MAC.
+  const standsIn = ({ name, mac }: SeenLink): boolean => links.some((link) => !isOwnLink(link) && link.mac === mac && link.lower !== name);
+  return new Set(
+    links
+      .filter(isOwnLink)
+      .filter((link) => isOwnVlan(link) || (link.kind === 'bridge' && (callsFirewall(link) || standsIn(link))))
+      .map(({ name }) => name),
+  );
+}
+
 function ownLink(link: SeenLink): Link | undefined {
   const { name, mtu, mac } = link;
   const alias = link.alias ?? '';

@@ -4,9 +4,9 @@
  * entry. The id keeps apart a newer connection with the same addresses and ports, unless the kernel has put it at the same place in memory.
  */
 import { WeftError } from '../diagnostic/diagnostic.ts';
-import { parseIp } from '../net/ip.ts';
+import { deleteConnection, entryAttributes } from './conntrack-attributes.ts';
 import type { Kernel } from './kernel.ts';
-import { askNetfilter, attribute, nested } from './netlink.ts';
+import { askNetfilter } from './netlink.ts';
 
 /** One direction of a connection. */
 export interface ConnectionSide {
@@ -108,42 +108,5 @@ export async function deleteConnections(kernel: Kernel, entries: readonly Connec
   return replies.filter(({ error }) => error === 0).length;
 }
 
-/** NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE */
-const deleteConnection = 0x0102;
 /** -ENOENT */
 const noEntry = -2;
-
-function entryAttributes({ family, protocolNumber, orig, zone, id }: Connection): Buffer {
-  const address = (text: string): Buffer => Buffer.concat((parseIp(text)?.words ?? []).map(be32));
-  const [source, destination] = family === 4 ? [1, 2] : [3, 4];
-  const ip = Buffer.concat([attribute(source ?? 1, address(orig.src)), attribute(destination ?? 2, address(orig.dst))]);
-  const protocol = [attribute(1, Buffer.from([protocolNumber]))];
-  const sport = orig.sport ?? orig.keys?.src;
-  const dport = orig.dport ?? orig.keys?.dst;
-  if (sport !== undefined && dport !== undefined) protocol.push(attribute(2, be16(sport)), attribute(3, be16(dport)));
-  if (orig.icmp) {
-    // CTA_PROTO_ICMP_ID, _TYPE, _CODE; the three for ICMPv6 follow them.
-    const base = family === 4 ? 4 : 7;
-    protocol.push(
-      attribute(base, be16(orig.icmp.id)),
-      attribute(base + 1, Buffer.from([orig.icmp.type])),
-      attribute(base + 2, Buffer.from([orig.icmp.code])),
-    );
-  }
-  const tuple = Buffer.concat([attribute(1 | nested, ip), attribute(2 | nested, Buffer.concat(protocol))]);
-  const parts = [attribute(1 | nested, tuple), attribute(12, be32(id))];
-  if (zone !== undefined) parts.push(attribute(18, be16(zone)));
-  return Buffer.concat(parts);
-}
-
-function be16(value: number): Buffer {
-  const buffer = Buffer.alloc(2);
-  buffer.writeUInt16BE(value);
-  return buffer;
-}
-
-function be32(value: number): Buffer {
-  const buffer = Buffer.alloc(4);
-  buffer.writeUInt32BE(value);
-  return buffer;
-}

@@ -1,5 +1,5 @@
 /** What the compiler has to know of a host before Weft: its uplink, whether it forwards, what networks it already has. Changes nothing. */
-import type { HostFacts, HostInterface } from '../hoststate/model.ts';
+import type { Address, HostFacts, HostInterface } from '../hoststate/model.ts';
 import { WEFT_PROTOCOL } from '../hoststate/model.ts';
 import { readAddresses, readRoutes } from '../hoststate/observe-addresses.ts';
 import type { SeenRoute } from '../hoststate/observe-addresses.ts';
@@ -7,14 +7,26 @@ import { enslavedLinks, isOwnLink, isOwnVlan, readLinks } from '../hoststate/obs
 import type { SeenLink } from '../hoststate/observe-links.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
+import { canLoad, moduleSign } from './modules.ts';
+import { byPrefix, withHostRoutes, withManaged, type ManagedUplink } from './managed-uplink.ts';
 import { readSysctls } from './sysctls.ts';
 import { hasVlans, vlanOf } from './vlans.ts';
+
+export interface FactsWanted {
+  readonly uplink?: string;
+  readonly interfaces?: readonly string[];
+  /** What the file says of an uplink that Weft sets up itself (`manage: true`). */
+  readonly managed?: ManagedUplink;
+  /** Addresses that Weft has given interfaces of others: no facts. */
+  readonly given?: readonly Address[];
+}
 
 /**
  * Reads the facts. `uplink` names the interface to the outer network; by default the one of the default route with the lowest metric,
  * IPv4 before IPv6. No such interface: `facts.uplink` is undefined. `interfaces` names those to tell more of. Settings are as they are now, also where Weft has set them.
  */
-export async function readFacts(kernel: Kernel, uplink?: string, interfaces: readonly string[] = []): Promise<HostFacts> {
+export async function readFacts(kernel: Kernel, wantedFacts: FactsWanted = {}): Promise<HostFacts> {
+  const { uplink, interfaces = [], managed, given = [] } = wantedFacts;
   // By family: without one, ip lists every link, addresses or not.
   const [links, addresses4, addresses6, seenRoutes] = await Promise.all([
     runJson(kernel, 'ip', ['-j', '-d', 'link', 'show']).then(readLinks),
@@ -24,12 +36,17 @@ export async function readFacts(kernel: Kernel, uplink?: string, interfaces: rea
   ]);
   // What is on a bridge of Weft's that carries an interface of the host is that interface's.
   const standsFor = new Map(enslavedLinks(links).map((entry) => [entry.bridge, entry.interface]));
-  const addresses = [...addresses4, ...addresses6].map((entry) => ({ ...entry, link: standsFor.get(entry.link) ?? entry.link }));
-  const routes = seenRoutes.map(({ link, ...route }): SeenRoute =>
+  const isGiven = (link: string | undefined, address: string): boolean =>
+    given.some((entry) => entry.link === link && entry.address === address);
+  const foreignOnes = [...addresses4, ...addresses6].filter(({ link, address }) => !isGiven(link, address));
+  const addresses = foreignOnes.map((entry) => ({ ...entry, link: standsFor.get(entry.link) ?? entry.link }));
+  // With them, the routes that the kernel made of them.
+  const others = seenRoutes.filter(({ link, prefix, protocol }) => protocol !== String(WEFT_PROTOCOL) && !isGiven(link, prefix));
+  const routes = others.map(({ link, ...route }): SeenRoute =>
     link === undefined ? route : { ...route, link: standsFor.get(link) ?? link },
   );
   const own = new Set(links.filter(isOwnLink).map(({ name }) => name));
-  const others = links.filter(({ name }) => name !== 'lo' && !own.has(name)).map(({ name }) => name);
+  const strangers = links.filter(({ name }) => name !== 'lo' && !own.has(name)).map(({ name }) => name);
   const raKeys = (name: string): readonly string[] =>
     ['accept_ra', 'forwarding', 'disable_ipv6'].map((leaf) => `net/ipv6/conf/${name}/${leaf}`);
   const values = await readSysctls(kernel, [
@@ -37,7 +54,7 @@ export async function readFacts(kernel: Kernel, uplink?: string, interfaces: rea
     forwarding6,
     forceForwarding,
     bridgeNetfilter,
-    ...others.filter(isSysctlName).flatMap(raKeys),
+    ...strangers.filter(isSysctlName).flatMap(raKeys),
   ]);
   const acceptsRa = (name: string): boolean =>
     raKeys(name)
@@ -59,33 +76,34 @@ export async function readFacts(kernel: Kernel, uplink?: string, interfaces: rea
   };
   const name = uplink ?? defaultRouteLink(routes);
   const link = links.find((candidate) => candidate.name === name);
+  const found = link && {
+    name: link.name,
+    mtu: link.mtu,
+    mac: link.mac,
+    gateways: routes.flatMap(({ prefix, via, table, link: by }) =>
+      by === link.name && via !== undefined && table === 'main' && prefix.endsWith('/0') ? [via] : [],
+    ),
+    addresses: addressesOf(link.name),
+    v6: routes.some((route) => route.prefix === '::/0' && route.type === 'unicast' && route.table === 'main'),
+  };
+  const foreign = foreignRoutes(routes, new Set(links.filter((one) => isOwnLink(one) && !isOwnVlan(one)).map((one) => one.name)));
   return {
-    ...(link === undefined
-      ? {}
-      : {
-          uplink: {
-            name: link.name,
-            mtu: link.mtu,
-            mac: link.mac,
-            gateways: routes.flatMap(({ prefix, via, table, link: by }) =>
-              by === link.name && via !== undefined && table === 'main' && prefix.endsWith('/0') ? [via] : [],
-            ),
-            addresses: addressesOf(link.name),
-            v6: routes.some((route) => route.prefix === '::/0' && route.type === 'unicast' && route.table === 'main'),
-          },
-        }),
+    ...(found === undefined ? {} : { uplink: managed === undefined ? found : withManaged(found, managed, seenRoutes) }),
     interfaces: (await Promise.all(interfaces.map(describe))).flat(),
     forwarding: { v4: values.get(forwarding4) === '1', v6: values.get(forwarding6) === '1' },
-    acceptRa: others.filter(acceptsRa).sort(),
-    routes: foreignRoutes(routes, new Set(links.filter((one) => isOwnLink(one) && !isOwnVlan(one)).map((one) => one.name))),
-    features: { forceForwarding: values.has(forceForwarding), bridgeNetfilter: values.has(bridgeNetfilter) },
+    acceptRa: strangers.filter(acceptsRa).sort(),
+    routes: found === undefined || managed === undefined ? foreign : withHostRoutes(foreign, found.name, managed),
+    features: {
+      forceForwarding: values.has(forceForwarding),
+      bridgeNetfilter: values.has(bridgeNetfilter) || (interfaces.length > 0 && (await canLoad(kernel, 'br_netfilter'))),
+    },
   };
 }
 
 const forwarding4 = 'net/ipv4/conf/all/forwarding';
 const forwarding6 = 'net/ipv6/conf/all/forwarding';
 const forceForwarding = 'net/ipv6/conf/all/force_forwarding';
-const bridgeNetfilter = 'net/bridge/bridge-nf-call-iptables';
+const bridgeNetfilter = moduleSign.br_netfilter;
 
 function hostInterface(link: SeenLink, addresses: readonly string[], own: ReadonlySet<string>, wireless: boolean): HostInterface {
   const { name, mac, mtu } = link;
@@ -132,11 +150,11 @@ function defaultRouteLink(routes: readonly SeenRoute[]): string | undefined {
 /** Networks and addresses a subnet could collide with: no default routes, no loopback, link-local, multicast or broadcast, nothing of Weft's. */
 function foreignRoutes(routes: readonly SeenRoute[], own: ReadonlySet<string>): HostFacts['routes'] {
   const found = new Map<string, HostFacts['routes'][number]>();
-  for (const { prefix, link, type, protocol } of routes) {
-    if (link === undefined || link === 'lo' || own.has(link) || protocol === String(WEFT_PROTOCOL)) continue;
+  for (const { prefix, link, type } of routes) {
+    if (link === undefined || link === 'lo' || own.has(link)) continue;
     if (type !== 'unicast' && type !== 'local') continue;
     if (prefix.endsWith('/0') || /^(fe80:|ff|127\.|169\.254\.|22[4-9]\.|23\d\.)/.test(prefix)) continue;
     found.set(`${prefix} ${link}`, { prefix, link, ...(type === 'local' ? { local: true } : {}) });
   }
-  return [...found.values()].sort((a, b) => (`${a.prefix} ${a.link}` < `${b.prefix} ${b.link}` ? -1 : 1));
+  return [...found.values()].sort(byPrefix);
 }

@@ -13,6 +13,7 @@ import { WEFT_PROTOCOL } from '../hoststate/model.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
 import { writeSysctls } from './sysctls.ts';
+import { endHold, keepTranslated, type Move } from './translated.ts';
 
 export interface Handover {
   readonly interface: string;
@@ -31,13 +32,15 @@ export interface HandoverOptions {
 export async function enslave(kernel: Kernel, { interface: name, bridge }: Handover, options: HandoverOptions): Promise<void> {
   await takeOverSettings(kernel, name, bridge, options.ownSettings ?? new Set());
   const mode = await addressGeneration(kernel, name);
-  const lines = handoverLines(await viewOf(kernel, name), await viewOf(kernel, bridge), [
+  const view = await viewOf(kernel, name);
+  const lines = handoverLines(view, await viewOf(kernel, bridge), [
     // At boot nobody else may have brought it up.
     `link set dev ${name} up`,
     `link set dev ${name} master ${bridge}`,
   ]);
   // After the addresses: a bridge that makes its own link-local address finds the interface's there.
-  await runThrough(kernel, mode === 'eui64' ? [...lines, `link set dev ${bridge} addrgenmode eui64`] : lines, options);
+  const all = mode === 'eui64' ? [...lines, `link set dev ${bridge} addrgenmode eui64`] : lines;
+  await runThrough(kernel, all, { addresses: addressesOn(view), links: [name, bridge] }, options);
 }
 
 /** What hangs on the bridge, Weft's own routes excepted, goes back to the interface, which leaves. */
@@ -46,7 +49,8 @@ export async function release(kernel: Kernel, { interface: name, bridge }: Hando
   const foreign = { ...view, routes: view.routes.filter((line) => !line.includes(` proto ${WEFT_PROTOCOL} `)) };
   const lines = handoverLines(foreign, await viewOf(kernel, name), [`link set dev ${name} nomaster`]);
   // Else the bridge would make its link-local address anew.
-  await runThrough(kernel, [`link set dev ${bridge} addrgenmode none`, ...lines], options);
+  const all = [`link set dev ${bridge} addrgenmode none`, ...lines];
+  await runThrough(kernel, all, { addresses: addressesOn(view), links: [bridge, name] }, options);
 }
 
 const LOCK = 'handover.lock';
@@ -60,11 +64,11 @@ export async function settleHandovers(kernel: Kernel, directory: string): Promis
   if (!existsSync(lock)) return;
   const scripts = (await readdir(directory)).filter((name) => name.startsWith(SCRIPT)).map((name) => join(directory, name));
   await kernel.run('flock', [lock, 'rm', '-f', ...scripts, lock], { timeoutMs });
+  await endHold(kernel);
 }
 
 /** No `-force`: a line that fails ends it, and what is there then still carries the host, on both links. */
-async function runThrough(kernel: Kernel, lines: readonly string[], { directory, verbose }: HandoverOptions): Promise<void> {
-  for (const line of lines) verbose?.(`ip ${line}`);
+async function runThrough(kernel: Kernel, lines: readonly string[], move: Move, { directory, verbose }: HandoverOptions): Promise<void> {
   await mkdir(directory, { recursive: true });
   await settleHandovers(kernel, directory);
   const script = join(directory, `${SCRIPT}${randomUUID()}`);
@@ -74,7 +78,13 @@ async function runThrough(kernel: Kernel, lines: readonly string[], { directory,
   await writeFile(lock, '', { mode: 0o600 });
   try {
     // Output to a file: a pipe to a Weft that was killed would end it with SIGPIPE.
-    const { status } = await kernel.tryRun('flock', [lock, 'sh', '-c', 'exec ip -batch "$0" >"$0.log" 2>&1', script], { timeoutMs });
+    const args = [lock, 'sh', '-c', 'exec ip -batch "$0" >"$0.log" 2>&1', script];
+    let status = -1;
+    const run = async (): Promise<void> => {
+      for (const line of lines) verbose?.(`ip ${line}`);
+      ({ status } = await kernel.tryRun('flock', args, { timeoutMs }));
+    };
+    await keepTranslated(kernel, move, run, verbose);
     if (status === 0) return;
     const said = readFileSync(log, 'utf8').trim();
     const line = /:(\d+)\s*$/.exec(said)?.[1];
@@ -85,6 +95,9 @@ async function runThrough(kernel: Kernel, lines: readonly string[], { directory,
     for (const path of [script, log, lock]) await rm(path, { force: true });
   }
 }
+
+const addressesOn = ({ addresses }: LinkView): ReadonlySet<string> =>
+  new Set((Array.isArray(addresses) ? addresses : []).filter(isRecord).map((address) => text(address['local'])));
 
 async function viewOf(kernel: Kernel, name: string): Promise<LinkView> {
   const [addresses, routes4, routes6, neighbors, proxies] = await Promise.all([

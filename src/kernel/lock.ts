@@ -4,10 +4,11 @@
  * could not do that. The file's content only tells others who holds it.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import type { Kernel } from './kernel.ts';
+import { isOfTerminal, RESTARTS } from './terminal-signals.ts';
 
 export interface Lock {
   /** Frees the lock; resolves once it is free. May be called twice. */
@@ -25,7 +26,17 @@ const conflict = 75;
 
 /** Takes the lock without waiting; undefined when another run holds it (see {@link lockHolder}). Makes the file and its directory. */
 export async function takeLock(kernel: Kernel, path: string): Promise<Lock | undefined> {
-  mkdirSync(dirname(path), { recursive: true });
+  for (let again = 0; ; again++) {
+    mkdirSync(dirname(path), { recursive: true });
+    const taken = await tryLock(kernel, path);
+    if (typeof taken !== 'string') return taken;
+    if (again === RESTARTS) throw notTaken(path, `${reasons[taken]} again and again`);
+  }
+}
+
+const reasons = { terminal: 'the terminal interrupted it', removed: 'somebody removed it' } as const;
+
+async function tryLock(kernel: Kernel, path: string): Promise<Lock | undefined | keyof typeof reasons> {
   // Own session: a Ctrl-C meant for Weft, which Weft answers by undoing its work, must not free the lock under it.
   const child = spawn(
     kernel.programPath('flock'),
@@ -35,9 +46,9 @@ export async function takeLock(kernel: Kernel, path: string): Promise<Lock | und
       stdio: ['pipe', 'pipe', 'pipe'],
     },
   );
-  const ended = new Promise<number>((resolve) => {
+  const ended = new Promise<number | NodeJS.Signals | null>((resolve) => {
     child.on('error', () => resolve(-1));
-    child.on('close', (code) => resolve(code ?? -1));
+    child.on('close', (code, signal) => resolve(code ?? signal));
   });
   child.stdin.on('error', () => undefined);
   let said = '';
@@ -47,14 +58,12 @@ export async function takeLock(kernel: Kernel, path: string): Promise<Lock | und
   child.stdin.write('held\n');
   const outcome = await Promise.race([held, ended]);
   if (outcome === conflict) return undefined;
-  if (outcome !== 'held') {
-    throw new WeftError(2, [
-      {
-        code: 'program-failed',
-        severity: 'error',
-        message: `The lock ${path} cannot be taken: ${said.trim() || `flock ended with ${outcome}`}`,
-      },
-    ]);
+  if (outcome !== 'held' && isOfTerminal(outcome)) return 'terminal';
+  if (outcome !== 'held') throw notTaken(path, said.trim() || `flock ended with ${outcome}`);
+  if (isDeleted(child.pid, path)) {
+    child.stdin.end();
+    await ended;
+    return 'removed';
   }
   const holder: LockHolder = { pid: process.pid, command: ownCommand() };
   writeFileSync(path, `${JSON.stringify(holder)}\n`);
@@ -72,6 +81,22 @@ export async function takeLock(kernel: Kernel, path: string): Promise<Lock | und
     },
   };
 }
+
+/** The file was opened, and before it was locked its last holder took it away: the next one would make a new file and lock that. */
+function isDeleted(pid: number | undefined, path: string): boolean {
+  if (!existsSync(path)) return true;
+  const descriptors = `/proc/${pid}/fd`;
+  return readdirSync(descriptors).some((fd) => {
+    try {
+      return readlinkSync(`${descriptors}/${fd}`).endsWith(`/${basename(path)} (deleted)`);
+    } catch {
+      return false;
+    }
+  });
+}
+
+const notTaken = (path: string, why: string): WeftError =>
+  new WeftError(2, [{ code: 'program-failed', severity: 'error', message: `The lock ${path} cannot be taken: ${why}` }]);
 
 /**
  * Who holds the lock; meaningful only right after {@link takeLock} returned undefined. Undefined while a new holder has not said so yet, and once the

@@ -13,6 +13,8 @@ export interface NetfilterRequest {
   readonly family: 0 | 4 | 6;
   /** Asks for an answer that says only whether it worked. */
   readonly acknowledge: boolean;
+  /** Makes something that must not be there yet (NLM_F_CREATE, NLM_F_EXCL). */
+  readonly creates?: true;
   /** Encoded by {@link attribute}. */
   readonly attributes: Buffer;
 }
@@ -45,6 +47,17 @@ export function attribute(type: number, content: Buffer): Buffer {
   return buffer;
 }
 
+/** The content of each attribute in a row of them, by number. */
+export function readAttributes(row: Buffer): ReadonlyMap<number, Buffer> {
+  const attributes = new Map<number, Buffer>();
+  for (let at = 0; at + 4 <= row.length;) {
+    const length = Math.max(4, row.readUInt16LE(at));
+    attributes.set(row.readUInt16LE(at + 2) & 0x3fff, row.subarray(at + 4, at + length));
+    at += aligned(length);
+  }
+  return attributes;
+}
+
 /** NLA_F_NESTED */
 export const nested = 0x8000;
 
@@ -55,11 +68,12 @@ while (my $line = <STDIN>) { chomp $line; syswrite($s, pack("H*", $line)) or die
 `;
 
 /** struct nlmsghdr and struct nfgenmsg. Machine byte order; every machine with Node 24 for Linux that Weft knows is little-endian. */
-function encode({ type, family, acknowledge, attributes }: NetfilterRequest): Buffer {
+function encode({ type, family, acknowledge, creates, attributes }: NetfilterRequest): Buffer {
   const header = Buffer.alloc(20);
   header.writeUInt32LE(20 + attributes.length, 0);
   header.writeUInt16LE(type, 4);
-  header.writeUInt16LE(acknowledge ? 5 : 1, 6); // NLM_F_REQUEST, NLM_F_ACK
+  // NLM_F_REQUEST, NLM_F_ACK; NLM_F_EXCL and NLM_F_CREATE.
+  header.writeUInt16LE(1 + (acknowledge ? 4 : 0) + (creates === true ? 0x600 : 0), 6);
   header.writeUInt32LE(1, 8);
   header.writeUInt8(family === 4 ? 2 : family === 6 ? 10 : 0, 16);
   return Buffer.concat([header, attributes]);
@@ -69,14 +83,8 @@ function decode(message: Buffer): NetfilterReply {
   if (message.length < 20) throw unexpected('a short answer');
   const type = message.readUInt16LE(4);
   if (type === 2) return { type, error: message.readInt32LE(16), attributes: new Map() };
-  const attributes = new Map<number, Buffer>();
   const end = Math.min(message.readUInt32LE(0), message.length);
-  for (let at = 20; at + 4 <= end;) {
-    const length = Math.max(4, message.readUInt16LE(at));
-    attributes.set(message.readUInt16LE(at + 2) & 0x3fff, message.subarray(at + 4, at + length));
-    at += aligned(length);
-  }
-  return { type, error: 0, attributes };
+  return { type, error: 0, attributes: readAttributes(message.subarray(20, end)) };
 }
 
 function aligned(length: number): number {

@@ -44,6 +44,7 @@ neigh replace 10.5.0.2 lladdr 02:00:00:00:00:05 dev br-x nud permanent
 test('an untouched host has nothing of Weft, and its facts', async () => {
   const seen = await observe(kernel);
   assert.deepEqual(seen.own, {
+    modules: [],
     links: [],
     enslaved: [],
     addresses: [],
@@ -69,8 +70,8 @@ test('an untouched host has nothing of Weft, and its facts', async () => {
     facts.routes.map(({ prefix }) => prefix),
     ['10.9.0.0/16', '192.0.2.0/24', '192.0.2.2/32', '2001:db8::/64', '2001:db8::2/128'],
   );
-  assert.equal((await readFacts(kernel, 'far')).uplink?.name, 'far');
-  assert.equal((await readFacts(kernel, 'nope')).uplink, undefined);
+  assert.equal((await readFacts(kernel, { uplink: 'far' })).uplink?.name, 'far');
+  assert.equal((await readFacts(kernel, { uplink: 'nope' })).uplink, undefined);
   assert.deepEqual(await legacyTables(kernel), []);
 });
 
@@ -86,6 +87,7 @@ test("Weft's part is told from the rest, and facts do not change by it", async (
   ];
   const { own, foreign, generation, links } = await observe(kernel, { sysctls: wanted });
   assert.deepEqual(own, {
+    modules: [],
     links: [
       { kind: 'bridge', name: 'br-x', alias: 'weft:demo:bridge:x', mac: '02:00:00:00:00:01', mtu: 1500 },
       { kind: 'tap', name: 'w-a', alias: 'weft:demo:port:a', bridge: 'br-x', mtu: 1500 },

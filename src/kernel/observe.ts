@@ -2,21 +2,24 @@
  * Observes a host: its own part in the shape of a host state, and of everything else as much as plans need. All programs run
  * side by side; each output is read by a pure function of hoststate/. Changes nothing.
  */
-import type { Address, Enslaved, FdbEntry, Link, Neighbor, NeighborProxy, Route, Sysctl } from '../hoststate/model.ts';
+import type { Address, Enslaved, FdbEntry, KernelModule, Link, Neighbor, NeighborProxy, Route, Sysctl } from '../hoststate/model.ts';
 import type { NftTable } from '../hoststate/nft.ts';
 import { readRuleset } from '../hoststate/nft-read.ts';
 import { needsListing, withListing } from '../hoststate/nft-xt.ts';
 import { ownRoutes, readAddresses, readFdb, readNeighbors, readProxies, readRoutes } from '../hoststate/observe-addresses.ts';
 import type { SeenAddress, SeenRoute } from '../hoststate/observe-addresses.ts';
-import { enslavedLinks, isOwnLink, isOwnVlan, ownLinks, readLinks } from '../hoststate/observe-links.ts';
+import { enslavedLinks, isOwnLink, isOwnVlan, outerLinks, ownLinks, readLinks } from '../hoststate/observe-links.ts';
 import type { SeenLink } from '../hoststate/observe-links.ts';
 import { readGeneration } from './generation.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
+import { moduleSign } from './modules.ts';
 import { readSysctls } from './sysctls.ts';
 
 /** Weft's part of a host, as `HostState` has it; guests' insides and services are not the kernel's to tell. */
 export interface OwnState {
+  /** Those asked for that are there. */
+  readonly modules: readonly KernelModule[];
   readonly links: readonly Link[];
   readonly enslaved: readonly Enslaved[];
   readonly addresses: readonly Address[];
@@ -42,13 +45,14 @@ export interface Observation {
 
 export interface ObserveOptions {
   readonly sysctls?: readonly Sysctl[];
+  readonly modules?: readonly KernelModule[];
   /** The ruleset as it was read at a generation: while that is current, it is not read again. */
   readonly known?: { readonly generation: string; readonly tables: readonly NftTable[]; readonly foreign: readonly NftTable[] };
 }
 
 /** Reads everything. Throws WeftError when a program is missing or fails. */
 export async function observe(kernel: Kernel, options: ObserveOptions = {}): Promise<Observation> {
-  const wanted = options.sysctls ?? [];
+  const { sysctls: wanted = [], modules = [] } = options;
   const [links, addresses, routes, neighbors, proxies, fdb, ruleset, values] = await Promise.all([
     runJson(kernel, 'ip', ['-j', '-d', 'link', 'show']).then(readLinks),
     runJson(kernel, 'ip', ['-j', 'addr', 'show']).then(readAddresses),
@@ -57,21 +61,16 @@ export async function observe(kernel: Kernel, options: ObserveOptions = {}): Pro
     runJson(kernel, 'ip', ['-j', 'neigh', 'show', 'proxy']).then(readProxies),
     runJson(kernel, 'bridge', ['-j', 'fdb', 'show']),
     observeRuleset(kernel, options.known),
-    readSysctls(
-      kernel,
-      wanted.map(({ key }) => key),
-    ),
+    readSysctls(kernel, [...wanted.map(({ key }) => key), ...modules.map((module) => moduleSign[module])]),
   ]);
   const own = new Set(links.filter(isOwnLink).map(({ name }) => name));
   const isOwn = (name: string): boolean => own.has(name);
   const macs = new Map(links.filter((link) => isOwnLink(link) && !isOwnVlan(link)).map(({ name, mac }) => [name, mac]));
   const enslaved = enslavedLinks(links);
-  // There the host's own addresses are, or are on their way back (kernel/handover.ts); none of Weft's.
-  const outer = new Set(
-    links.filter((link) => isOwnVlan(link) || (isOwnLink(link) && link.details['nf_call_iptables'] === 1)).map(({ name }) => name),
-  );
+  const outer = outerLinks(links);
   return {
     own: {
+      modules: modules.filter((module) => values.has(moduleSign[module])),
       links: ownLinks(links),
       enslaved,
       addresses: addresses

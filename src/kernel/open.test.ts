@@ -60,6 +60,31 @@ test('a program that hangs is killed, even when a grandchild keeps its output op
   assert(Date.now() - begun < 20_000);
 });
 
+test('a program that the terminal ended before it began is started again; one that has said something, or that ends so each time, is not run on', async () => {
+  const script = (signal: string, said: string): string => `
+    echo . >> "$0"; [ "$(wc -l < "$0")" -gt "$1" ] && { cat; exit; }
+    ${said}
+    kill -${signal} $$`;
+  const started = (name: string): number => readFileSync(join(directory, name), 'utf8').length / 2;
+  for (const [name, signal] of [
+    ['interrupted', 'INT'],
+    ['hung-up', 'HUP'],
+  ] as const) {
+    assert.equal(
+      await inside.run('sh', ['-c', script(signal, ''), join(directory, name), '1'], { input: 'to the second' }),
+      'to the second',
+    );
+    assert.equal(started(name), 2);
+  }
+  const said = await root.tryRun('sh', ['-c', script('INT', 'echo half'), join(directory, 'said'), '1']);
+  assert.deepEqual(said, { status: 130, stdout: 'half\n', stderr: '' });
+  assert.equal(started('said'), 1);
+  assert.equal((await root.tryRun('sh', ['-c', script('TERM', ''), join(directory, 'told'), '1'])).status, 143);
+  assert.equal(started('told'), 1);
+  assert.equal((await root.tryRun('sh', ['-c', script('INT', ''), join(directory, 'always'), '100'])).status, 130);
+  assert.equal(started('always'), 6);
+});
+
 test('a namespace that is gone is said to be gone', async () => {
   await assert.rejects(root.at('/run/netns/kt-nowhere').run('true', []), /network namespace \/run\/netns\/kt-nowhere cannot be entered/);
 });
@@ -153,6 +178,33 @@ test('the lock has one holder, says who, and is free again at once after release
   while (!again && Date.now() - begun < 20_000) again = await takeLock(root, path);
   assert(again, 'free within a second');
   await again.release();
+});
+
+test('the lock is taken although the terminal ended its holder before it began', async () => {
+  const flock = join(directory, 'flock');
+  writeFileSync(flock, `#!/bin/sh\n[ -e "$0.again" ] || { touch "$0.again"; kill -INT $$; }\nexec flock "$@"\n`, { mode: 0o755 });
+  const kernel = { ...root, programPath: (program: string) => (program === 'flock' ? flock : root.programPath(program)) };
+  const lock = await takeLock(kernel, join(directory, 'run', 'interrupted-lock'));
+  assert(lock);
+  await lock.release();
+});
+
+test('a lock whose file its last holder took away just then is taken anew', async () => {
+  const path = join(directory, 'run', 'removed-lock');
+  const flock = join(directory, 'slow-flock');
+  // Opens the file, and finds it gone when it has locked it.
+  writeFileSync(
+    flock,
+    `#!/bin/sh\n[ -e "$0.again" ] || { touch "$0.again"; exec 7>"$4"; rm "$4"; flock 7; exec cat; }\nexec flock "$@"\n`,
+    { mode: 0o755 },
+  );
+  const kernel = { ...root, programPath: (program: string) => (program === 'flock' ? flock : root.programPath(program)) };
+  const lock = await takeLock(kernel, path);
+  assert(lock);
+  const second = await takeLock(root, path);
+  await second?.release();
+  await lock.release();
+  assert.equal(second, undefined, 'it is locked for all');
 });
 
 test('a holder that does not say who it is, or was killed, is not named', async () => {

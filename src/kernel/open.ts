@@ -10,6 +10,7 @@ import { WeftError } from '../diagnostic/diagnostic.ts';
 import { commandLine, isReadOnly } from './command-line.ts';
 import type { CommandListener, Kernel, RunOptions, RunResult } from './kernel.ts';
 import { programPath } from './programs.ts';
+import { isOfTerminal, RESTARTS } from './terminal-signals.ts';
 
 export interface OpenOptions {
   /** Path of a network namespace (`/run/netns/x`, `/proc/7/ns/net`); undefined: the one Weft runs in. */
@@ -37,7 +38,10 @@ export function openKernel(options: OpenOptions = {}): Kernel {
   async function tryRun(program: string, args: readonly string[], runOptions: RunOptions = {}): Promise<RunResult> {
     const [path, all] = argv(program, args, runOptions.endsWithWeft);
     tell(program, args, runOptions);
-    const result = await collect(path, all, runOptions, () => commandLine(netns, program, args, undefined));
+    const describe = (): string => commandLine(netns, program, args, undefined);
+    let ended = await collect(path, all, runOptions, describe);
+    for (let again = 0; again < RESTARTS && endedByTerminal(ended); again++) ended = await collect(path, all, runOptions, describe);
+    const { result } = ended;
     if (netns !== undefined && result.status !== 0 && /^nsenter: (cannot open|reassociate)/.test(result.stderr))
       throw namespaceGone(netns, result.stderr);
     return result;
@@ -114,8 +118,17 @@ export function sysctlPath(key: string): string {
 
 const defaultTimeoutMs = 60_000;
 
+interface Ended {
+  readonly result: RunResult;
+  /** What ended it, where it did not end by itself. */
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** It had not become the program yet (terminal-signals.ts). */
+const endedByTerminal = ({ signal, result }: Ended): boolean => isOfTerminal(signal) && result.stdout === '' && result.stderr === '';
+
 /** Runs to the end with all output captured. Output that arrives after SIGKILL is not waited for: a grandchild may hold the pipe open. */
-function collect(path: string, args: readonly string[], options: RunOptions, describe: () => string): Promise<RunResult> {
+function collect(path: string, args: readonly string[], options: RunOptions, describe: () => string): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
     const child = spawn(path, args, {
@@ -144,10 +157,12 @@ function collect(path: string, args: readonly string[], options: RunOptions, des
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       const status = code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
-      resolve({ status, stdout: Buffer.concat(stdout).toString('utf8'), stderr: Buffer.concat(stderr).toString('utf8') });
+      resolve({ signal, result: { status, stdout: textOf(stdout), stderr: textOf(stderr) } });
     });
   });
 }
+
+const textOf = (chunks: readonly Buffer[]): string => Buffer.concat(chunks).toString('utf8');
 
 function started(child: ChildProcess, path: string): Promise<void> {
   return new Promise((resolve, reject) => {

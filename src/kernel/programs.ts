@@ -42,6 +42,7 @@ const packages: Readonly<Record<string, string>> = {
   flock: 'util-linux',
   nsenter: 'util-linux',
   setpriv: 'util-linux',
+  modprobe: 'kmod',
   resolvectl: 'systemd-resolved',
   caddy: 'caddy',
   ssh: 'openssh-client',

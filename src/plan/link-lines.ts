@@ -104,7 +104,7 @@ export function routeLine(verb: 'replace' | 'del', route: Route): string {
   if ('unreachable' in route) return `route ${verb} unreachable ${route.prefix} metric ${route.metric} proto ${WEFT_PROTOCOL}`;
   const via = route.via === undefined ? '' : ` via ${route.via}`;
   const metric = route.metric === undefined ? '' : ` metric ${route.metric}`;
-  return `route ${verb} ${route.prefix}${via} dev ${route.link}${metric} proto ${WEFT_PROTOCOL}`;
+  return `route ${verb} ${route.prefix}${via} dev ${route.link}${route.onlink ? ' onlink' : ''}${metric} proto ${WEFT_PROTOCOL}`;
 }
 
 export function neighborLine(verb: 'replace' | 'del', neighbor: Neighbor): string {

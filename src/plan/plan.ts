@@ -30,6 +30,7 @@ import type { Change, Plan, Step } from './steps.ts';
 export const emptyState = (fabric: string, host: string): HostState => ({
   fabric,
   host,
+  modules: [],
   links: [],
   enslaved: [],
   addresses: [],
@@ -55,7 +56,10 @@ export function planChanges(before: HostState, after: HostState): Plan {
   const enslaved = difference(before.enslaved, after.enslaved, (entry) => entry.interface);
   const sysctls = difference(before.sysctls, after.sysctls, (entry) => entry.key);
 
+  const missing = after.modules.filter((module) => !before.modules.includes(module));
+
   const steps: Step[] = [];
+  if (missing.length > 0) steps.push({ kind: 'modules', title: `load the kernel module ${missing.join(', ')}`, modules: missing });
   const gone = new Set([...ports.remove, ...ports.recreate].map((link) => link.name));
   for (const link of [...ports.bridgesRemoved, ...ports.vlansRemoved]) gone.add(link.name);
   const fresh = new Set([...ports.create, ...ports.recreate, ...ports.bridgesCreated, ...ports.vlansCreated].map((link) => link.name));
@@ -81,6 +85,7 @@ export function planChanges(before: HostState, after: HostState): Plan {
 
   return {
     changes: [
+      ...missing.map((name): Change => ({ action: 'create', kind: 'module', name })),
       ...changesOf('bridge', bridges(links), (link) => link.name),
       ...changesOf('port', portsOf(links), (link) => link.name),
       ...changesOf('vlan', only(links, isVlan), (link) => link.name),
@@ -312,10 +317,14 @@ function bindLinks(
     const ownSettings = after.sysctls.filter((entry) => entry.link === handover.bridge).map((entry) => entry.key);
     steps.push({ kind: 'enslave', title, handover, ownSettings });
   }
+  // The uplink, where Weft sets it up itself: nobody else may have brought it up.
+  const own = new Set(after.links.map((link) => link.name));
+  const outer = [...addresses.created.map((a) => a.link), ...newRoutes.map(routeLink)].filter((name) => name !== '' && !own.has(name));
   const lines = [
     ...proxies.deleted.map((proxy) => proxyLine('del', proxy)),
     ...routes.deleted.map((r) => routeLine('del', r)),
     ...neighbors.deleted.map((n) => neighborLine('del', n)),
+    ...[...new Set(outer)].map(linkUp),
     ...addresses.created.map((a) => addressLine('replace', a)),
     ...addresses.deleted.map((a) => addressLine('del', a)),
     // An address of the same subnet was secondary until now, and has left with its primary (unless promote_secondaries).

@@ -2,9 +2,11 @@
  * The steps a plan consists of, as plain data: what would be run, in order, without running it. `kernel/` executes them
  * (src/kernel/execute.ts), the journal stores their titles, `apply --verbose` prints their commands.
  */
-import type { Enslaved, GuestSide, Service, Sysctl } from '../hoststate/model.ts';
+import type { Enslaved, GuestSide, KernelModule, Service, Sysctl } from '../hoststate/model.ts';
 
 export type Step =
+  /** Loads them; they stay loaded, also when the change is undone. */
+  | { readonly kind: 'modules'; readonly title: string; readonly modules: readonly KernelModule[] }
   /** One `ip -batch`. Stops at the first error and keeps what it did. */
   | { readonly kind: 'ip'; readonly title: string; readonly lines: readonly string[] }
   | { readonly kind: 'bridge'; readonly title: string; readonly lines: readonly string[] }

@@ -31,6 +31,7 @@ const kinds: Readonly<Record<string, Words>> = {
     action === 'create'
       ? `the interface ${name} is not its port, and the host's addresses are not on the bridge`
       : `the interface ${name} was put there`,
+  module: ({ name }) => `the kernel module ${name} is not loaded`,
   interface: ({ name }) => `interface ${name}, of which something was set, is not there`,
   address: ({ action, before, after }) => {
     const { address, link } = (after ?? before) as Address;

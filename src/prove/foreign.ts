@@ -4,10 +4,10 @@
  */
 import { isRecord, text } from '../hoststate/nft-json.ts';
 import type { NftChain, NftTable } from '../hoststate/nft.ts';
-import { walkBaseChain } from './concrete/chain.ts';
+import { walkBaseChain, type Post } from './concrete/chain.ts';
 import type { Flight } from './concrete/flight.ts';
 import { UNKNOWN, protocolNumber, textValue, type Surroundings } from './concrete/value.ts';
-import { isRule, unique, type World } from './concrete/world.ts';
+import { isRule, placeKey, stepsOf, unique, type World } from './concrete/world.ts';
 import type { RulePlace } from './packet-model.ts';
 
 export { ruleText } from './rule-text.ts';
@@ -29,6 +29,8 @@ export interface TestPacket {
   readonly state?: 'new' | 'established' | 'related';
   /** Default false: the connection was not translated by a DNAT. */
   readonly dnat?: boolean;
+  /** Default false. The destination is an address of the host, as that of a packet which is yet to be translated. */
+  readonly toHost?: boolean;
 }
 
 export type ForeignVerdict =
@@ -74,7 +76,8 @@ export function foreignJudge(tables: readonly NftTable[], hooks: readonly Hook[]
       if (table.family === (flight.family === 6 ? 'ip' : 'ip6')) continue;
       const [iif, oif] = [hook === 'output' ? '' : packet.iifname, hook === 'prerouting' || hook === 'input' ? '' : packet.oifname];
       const world: World = { flight, trail: undefined, doubts: [] };
-      const { passed, dropped, lost } = walkBaseChain(chain, world, { table, hook, iif, oif, type: 'filter', surroundings }, new Set());
+      const post: Post = { table, hook, iif, oif, type: 'filter', surroundings: surroundingsOf(packet) };
+      const { passed, dropped, lost } = walkBaseChain(chain, world, post, new Set());
       // The last one is what makes it certain; those before it may have come first.
       const drop = dropped.at(-1)?.by;
       if (passed.length + lost.length === 0 && drop) {
@@ -88,11 +91,55 @@ export function foreignJudge(tables: readonly NftTable[], hooks: readonly Hook[]
   };
 }
 
+export interface ForeignTranslation extends RulePlace {
+  readonly flow: TestPacket;
+}
+
+/** Of packets that come in: the rules of others that translate where they go. A drop before that, and whose translation comes first, is not asked. */
+export function foreignTranslations(tables: readonly NftTable[], flows: readonly TestPacket[]): ForeignTranslation[] {
+  const marked = tables.some((table) => setsMarks(table.chains));
+  return tables.flatMap((table) =>
+    table.chains.filter(isIncomingNat).flatMap((chain) =>
+      flows.flatMap((packet): ForeignTranslation[] => {
+        const flight = flightAt(packet, 'prerouting', priority(chain), marked, false);
+        if (table.family === (flight.family === 6 ? 'ip' : 'ip6')) return [];
+        const place = translationIn(chain, flight, {
+          table,
+          hook: 'prerouting',
+          iif: packet.iifname,
+          oif: '',
+          type: 'nat',
+          surroundings: surroundingsOf(packet),
+        });
+        return place ? [{ ...place, flow: packet }] : [];
+      }),
+    ),
+  );
+}
+
+/** The rule that may be the first to translate where the packet goes (dnat, redirect): it may be reached, and matches the packet for certain. */
+function translationIn(chain: NftChain, flight: Flight, post: Post): RulePlace | undefined {
+  const { passed, lost } = walkBaseChain(chain, { flight, trail: undefined, doubts: [] }, post, new Set());
+  const translated = passed.flatMap((world) => {
+    const step = stepsOf(world).find(({ place, packet }) => place !== undefined && packet?.connection?.decided.destination === true);
+    return step?.place ? [{ world, by: step.place }] : [];
+  });
+  // To an address that is not known here, or as iptables-nft writes it.
+  const foreign = lost.filter(({ by }) => /\b(dnat|redirect)\b|\((DNAT|REDIRECT|NETMAP)\)/.test(by.rule));
+  const certain = [...translated, ...foreign].find(({ world, by }) => !world.doubts.some((doubt) => placeKey(doubt) === placeKey(by)));
+  if (!certain) return undefined;
+  const { family, table, chain: name, rule } = certain.by;
+  return { family, table, chain: name, rule };
+}
+
+/** NAT of what comes in, of the families that see packets. */
+export const isIncomingNat = ({ base }: NftChain): boolean => base?.type === 'nat' && base.hook === 'prerouting';
+
 const doubtsOf = (worlds: readonly World[]): RulePlace[] =>
   unique(worlds.flatMap(({ doubts }) => doubts.filter(isRule))).map(({ family, table, chain, rule }) => ({ family, table, chain, rule }));
 
 /** The packet as a chain sees it: what came before it in the kernel, and is not walked, is known as far as the hook and the priority tell. */
-function flightAt(packet: TestPacket, hook: Hook, at: number, marked: boolean): Flight {
+function flightAt(packet: TestPacket, hook: Hook, at: number, marked: boolean, decided = true): Flight {
   // NF_IP_PRI_NAT_SRC is 100, NF_IP_PRI_CONNTRACK -200.
   const translated = hook === 'postrouting' && at >= 100;
   const tracked = hook !== 'prerouting' || at >= -200;
@@ -116,22 +163,23 @@ function flightAt(packet: TestPacket, hook: Hook, at: number, marked: boolean): 
       mark,
       original: ends,
       reply: { source: destination, destination: packet.saddr, sport: dport, dport: sport },
-      decided: { destination: true, source: true },
+      decided: { destination: decided, source: true },
     },
   };
 }
 
 /** A forwarded packet's destination is not local, and neither is its source; that there is a way back to its source is taken for granted. */
-const surroundings: Surroundings = {
+const surroundingsOf = ({ toHost = false, daddr }: TestPacket): Surroundings => ({
   fib: (result, flags) => {
     if (!flags.includes('saddr') && !flags.includes('daddr')) return UNKNOWN;
-    if (result === 'type') return textValue('unicast');
+    if (result === 'type') return textValue(toHost && flags.includes('daddr') ? 'local' : 'unicast');
     return flags.includes('saddr') ? { kind: 'way', name: undefined } : UNKNOWN;
   },
   bridgeOf: () => undefined,
   isEthernet: () => undefined,
-  addressOf: () => undefined,
-};
+  // Which of its addresses a redirection leads to does not matter here.
+  addressOf: () => daddr,
+});
 
 /** True when some rule of the table sets marks: what asks for marks cannot be answered then. */
 function setsMarks(chains: readonly NftChain[]): boolean {

@@ -2,7 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyPlan } from '../apply/apply.ts';
-import { hostFacts, preparePlan } from '../apply/prepare.ts';
+import { hostFacts } from '../apply/facts.ts';
+import { preparePlan } from '../apply/prepare.ts';
 import { openSession } from '../apply/session.ts';
 import { judge } from '../compile/judge.ts';
 import type { Flow } from '../compile/judge.ts';
@@ -28,6 +29,13 @@ export async function applyToTwin(
   const facts = await hostFacts(kernel, planned, {});
   const prepared = await preparePlan(context, planned, report);
   if (prepared === undefined) return undefined;
+  if (prepared.plan.steps.some((step) => step.kind === 'modules')) {
+    // Modules are the whole machine's, and a rehearsal changes nothing of it.
+    const message =
+      'A rehearsal with a network of kind bridged needs the kernel module br_netfilter, which is not loaded here: apply first, or load it with `modprobe br_netfilter` (docs/bridged.md says what it does to other bridges).';
+    report({ code: 'feature-missing', severity: 'error', message });
+    return undefined;
+  }
   await applyPlan(context, prepared, { command: 'rehearse' });
   const policy = hostPolicy(request.fabric, request.host, facts);
   // What is not Weft's to filter passes: nobody else filters in the twin.

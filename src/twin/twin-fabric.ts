@@ -5,7 +5,7 @@
 import { prefixesOf } from '../fabric/addressing.ts';
 import { assumedOuterWorld } from '../fabric/outer-world.ts';
 import type { OuterLan } from '../fabric/outer-lans.ts';
-import type { Fabric, Guest } from '../fabric/model.ts';
+import type { Fabric, Guest, Host } from '../fabric/model.ts';
 import type { BedHost } from './bed.ts';
 
 export interface TwinPlan {
@@ -23,7 +23,11 @@ export function planTwin(fabric: Fabric, host: string): TwinPlan {
   const { uplink, lans, main, outside } = assumedOuterWorld(fabric, host);
   const networks = fabric.networks.filter((network) => network.host === host);
   return {
-    fabric: { ...fabric, guests: fabric.guests.map((guest) => asNamespace(fabric, guest)) },
+    fabric: {
+      ...fabric,
+      hosts: fabric.hosts.map(withUplink),
+      guests: fabric.guests.map((guest) => asNamespace(fabric, guest)),
+    },
     host,
     bedHost: {
       name: 'host',
@@ -40,6 +44,12 @@ export function planTwin(fabric: Fabric, host: string): TwinPlan {
     outside,
     lans,
   };
+}
+
+/** The twin's uplink stands, with the host's addresses, before anything is applied to it. */
+function withUplink(host: Host): Host {
+  const { managed: _, ...rest } = host;
+  return rest;
 }
 
 /** The namespace Weft would make for a guest of kind namespace; `inside` guests live in their outer guest's. */

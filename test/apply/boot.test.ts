@@ -4,12 +4,13 @@
  */
 import '../bed/sandboxed.ts';
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { it } from 'node:test';
 import { openKernel } from '../../src/kernel/open.ts';
 import type { RunResult } from '../../src/kernel/kernel.ts';
 import { internet4, internet6, withHost, type HostBed } from '../bed/host.ts';
+import { commandOf, early, full, machine, runUnit, shell } from './rebooted.ts';
 
 const file = (name: string, port: number): string => `
 name: ${name}
@@ -26,46 +27,6 @@ block:
   - db -> internet
 `;
 
-const early = 'weft-early.service';
-const full = 'weft.service';
-
-/** What is left of a machine that goes down: its state directory at its path, and the units. */
-interface Kept {
-  readonly directory: string;
-  readonly units: string;
-}
-
-/** Runs `work` on a host, then takes the host away. */
-async function machine(name: string, work: (bed: HostBed) => Promise<void>): Promise<Kept> {
-  const kept = mkdtempSync('/run/kept-');
-  let directory = '';
-  await withHost({ file: file(name, 80) }, async (bed) => {
-    ({ directory } = bed);
-    await work(bed);
-    cpSync(join(directory, 'state'), join(kept, 'root', directory, 'state'), { recursive: true });
-    await bed.weft('install', '--root', join(kept, 'root'));
-  });
-  assert.ok(!existsSync(directory));
-  mkdirSync(directory, { recursive: true });
-  cpSync(join(kept, 'root', directory, 'state'), join(directory, 'state'), { recursive: true });
-  for (const part of ['place', 'journal']) {
-    const path = join(directory, 'state', `${part}.json`);
-    if (!existsSync(path)) continue;
-    const content = JSON.parse(readFileSync(path, 'utf8')) as { boot?: string; deadline?: { boot: string } };
-    if (content.boot !== undefined) content.boot = 'of-before';
-    if (content.deadline !== undefined) content.deadline.boot = 'of-before';
-    writeFileSync(path, JSON.stringify(content));
-  }
-  return { directory, units: join(kept, 'root/etc/systemd/system') };
-}
-
-/** Runs a unit's command as systemd would: no shell, no terminal, no directory, hardly any environment. */
-function runUnit(bed: HostBed, { units }: Kept, unit: string, fault?: string): Promise<RunResult> {
-  const line = /^ExecStart=(.*)$/m.exec(readFileSync(join(units, unit), 'utf8'))?.[1] ?? '';
-  const environment = ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin', ...(fault === undefined ? [] : [`WEFT_FAULT=${fault}`])];
-  return bed.host.kernel.tryRun('setpriv', ['--no-new-privs', 'env', '--chdir=/', '-i', ...environment, ...line.split(' ')]);
-}
-
 async function pass(bed: HostBed, from: string, at: string, to: string, port = 80): Promise<boolean> {
   return (await bed.probe(from, at, { to, protocol: 'tcp', port, timeoutMs: 600 })).answered;
 }
@@ -74,11 +35,10 @@ async function pass(bed: HostBed, from: string, at: string, to: string, port = 8
 const unnamed = 'ip link set dev eth0 down; ip link set dev eth0 name slot3; ip addr flush dev slot3';
 const named = `ip link set dev slot3 name eth0; ip addr add 203.0.113.10/24 dev eth0; ip link set dev eth0 up
   ip -6 addr add 2001:db8:cb00::10/64 dev eth0 nodad; ip route add default via 203.0.113.1; ip -6 route add default via 2001:db8:cb00::1`;
-const shell = (bed: HostBed, script: string): Promise<string> => bed.host.kernel.run('sh', ['-c', script]);
 
 it('after a reboot the units bring back what was applied, and nothing more is open in between', { timeout: 120_000 }, async () => {
   let rules = '';
-  const kept = await machine('boots', async (bed) => {
+  const kept = await machine({ file: file('boots', 80) }, async (bed) => {
     await bed.weft('apply', '--yes');
     const { path } = await bed.namespace('app');
     await bed.weft('attach', 'app', '--netns', path);
@@ -140,10 +100,8 @@ it('after a reboot the units bring back what was applied, and nothing more is op
   });
 });
 
-const commandOf = ({ units }: Kept): string[] => [/^ExecStart=\S+ (\S+) /m.exec(readFileSync(join(units, full), 'utf8'))?.[1] ?? ''];
-
 it('an interface that is gone is said, and all else restored; without a record there is nothing to do', { timeout: 60_000 }, async () => {
-  const kept = await machine('gone', async (bed) => {
+  const kept = await machine({ file: file('gone', 80) }, async (bed) => {
     await bed.weft('apply', '--yes');
   });
   await withHost({ file: file('gone', 80) }, async (bed) => {

@@ -92,33 +92,37 @@ describe('weft apply at a terminal', { concurrency: true }, () => {
     });
   });
 
-  it('Ctrl-C in the middle of a slow step: that step ends, and everything goes back', { timeout: 180_000 }, async () => {
+  it('Ctrl-C in the middle of a slow step: that step ends, well or not, and everything goes back', { timeout: 240_000 }, async () => {
     await withHost({ file: file('slow', 80) }, async (bed) => {
       const before = await bed.snapshot();
-      const env = slow(bed, 'nft', 1.5);
-      const { status, output } = await atTerminal(
-        bed,
-        ['apply', '--yes'],
-        [
-          [/\] firewall: /, CTRL_C],
-          // Impatience, up to the last step: it may not cut off how it ended.
-          ...Array.from({ length: 8 }, (): Turn => [/undo: /, CTRL_C]),
-        ],
-        env,
-      );
-      assert.equal(status, 3, output);
-      assert.match(output, /Interrupted \(SIGINT\)\.[^]*rolled back: the host is as it was before/);
-      assert.deepEqual(differences(before, await bed.snapshot()), []);
+      for (const fails of [false, true]) {
+        const { status, output } = await atTerminal(
+          bed,
+          ['apply', '--yes'],
+          [
+            [/\] firewall: /, CTRL_C],
+            // Impatience, up to the last step: it may not cut off how it ended.
+            ...Array.from({ length: 8 }, (): Turn => [/undo: /, CTRL_C]),
+          ],
+          slow(bed, 'nft', 1.5, fails),
+        );
+        assert.equal(status, 3, output);
+        assert.match(output, /error[^\n]*Interrupted \(SIGINT\)\.[^]*rolled back: the host is as it was before/);
+        if (fails) assert.match(output, /Interrupted \(SIGINT\)\.[^]*no such luck/);
+        assert.deepEqual(differences(before, await bed.snapshot()), []);
+      }
     });
   });
 });
 
-/** Environment in which the program waits before it does its work, except for reading. */
-function slow(bed: HostBed, program: string, seconds: number): Record<string, string> {
+/** Environment in which the program waits before it does its work, except for reading. With `failsOnce` it fails the first time. */
+function slow(bed: HostBed, program: string, seconds: number, failsOnce = false): Record<string, string> {
   const directory = `${bed.directory}/slow`;
   mkdirSync(directory, { recursive: true });
   const path = `${directory}/${program}`;
-  writeFileSync(path, `#!/bin/sh\ncase "$*" in *list*|*-c*) ;; *) sleep ${seconds};; esac\nexec /usr/sbin/${program} "$@"\n`);
+  const failure = failsOnce ? `[ -e "$0.failed" ] || { touch "$0.failed"; echo no such luck >&2; exit 1; }` : ':';
+  const script = `#!/bin/sh\ncase "$*" in *list*|*-c*) ;; *) sleep ${seconds}; ${failure};; esac\nexec /usr/sbin/${program} "$@"\n`;
+  writeFileSync(path, script);
   chmodSync(path, 0o755);
   return { PATH: `${directory}:${process.env['PATH']}` };
 }

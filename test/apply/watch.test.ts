@@ -5,12 +5,11 @@
 import '../bed/sandboxed.ts';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startLineProcess, type LineProcess } from '../../src/kernel/line-process.ts';
 import { withHost, type HostBed } from '../bed/host.ts';
 import { differences } from '../bed/snapshot.ts';
+import { mended, quiet, watching, type Event } from './watching.ts';
 
 const file = (name: string, port: number): string => `
 name: ${name}
@@ -23,51 +22,6 @@ guests:
 allow:
   - web -> db tcp/${port}
 `;
-
-interface Event {
-  readonly event: string;
-  readonly why?: string;
-  readonly things?: readonly string[];
-  readonly changes?: readonly { readonly text: string; readonly by?: { readonly process: string; readonly pid: number } }[];
-}
-
-interface Watching {
-  readonly process: LineProcess;
-  readonly events: readonly Event[];
-  /** Everything of the host is done by `act`, and `wanted` has to be told after it. Rejects after 30 s. */
-  after(act: () => Promise<unknown>, wanted: (event: Event) => boolean, what: string): Promise<Event>;
-}
-
-const program = process.env['WEFT_TEST_PROGRAM'] ?? join(import.meta.dirname, '../../src/cli/main.ts');
-
-async function watching(bed: HostBed, use: (watch: Watching) => Promise<void>): Promise<void> {
-  const where = ['--state-dir', join(bed.directory, 'state'), '--run-dir', join(bed.directory, 'run')];
-  const events: Event[] = [];
-  const watch = startLineProcess(bed.host.kernel, process.execPath, [program, 'watch', '--json', ...where], {
-    onLine: (line) => void events.push(JSON.parse(line) as Event),
-  });
-  const after: Watching['after'] = async (act, wanted, what) => {
-    const begin = events.length;
-    await act();
-    for (const end = performance.now() + 30_000; performance.now() < end; await sleep(20)) {
-      const found = events.slice(begin).find(wanted);
-      if (found !== undefined) return found;
-    }
-    throw new Error(`${what}: not told within 30 s, but: ${JSON.stringify(events.slice(begin), undefined, 1)}`);
-  };
-  try {
-    for (const end = performance.now() + 30_000; events.length === 0 && performance.now() < end;) await sleep(20);
-    assert.ok(events.length > 0, 'it says nothing');
-    await use({ process: watch, events, after });
-  } finally {
-    await watch.stop('SIGTERM');
-  }
-}
-
-const mended =
-  (text: RegExp) =>
-  ({ event, changes = [] }: Event): boolean =>
-    event === 'mended' && changes.some((change) => text.test(change.text));
 
 const open = async (bed: HostBed, port: number): Promise<boolean> =>
   (await bed.probe('web', 'db', { to: '10.0.105.20', protocol: 'tcp', port, timeoutMs: 600 })).answered;
@@ -108,6 +62,7 @@ describe('weft watch', { concurrency: true }, () => {
       const good = await bed.snapshot();
       await watching(bed, async (watch) => {
         for (const [script, text, by] of drifts) {
+          await quiet();
           const act = (): Promise<string> => bed.host.kernel.run('sh', ['-c', script, 'sh', bed.directory]);
           const told = await watch.after(act, mended(text), script);
           assert.equal(told.changes?.find((change) => text.test(change.text))?.by?.process, by, script);

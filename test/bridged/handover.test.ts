@@ -105,6 +105,7 @@ it('kill -9 in the middle: it goes on to the end, and what comes after waits for
     assert.deepEqual(routesOf(await routes(), 'br-lan').length, all.length);
     assert.deepEqual(routesOf(await routes(), 'em0'), []);
     assert.deepEqual(readdirSync(options.directory), []);
+    assert.equal(await host.kernel.run('nft', ['list', 'tables']), '', 'connections may begin again');
     await release(host.kernel, handover, options);
     assert.deepEqual(routesOf(await routes(), 'em0'), all);
   } finally {

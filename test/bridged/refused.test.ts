@@ -78,7 +78,13 @@ it('what stands in the way', { timeout: 120_000 }, async () => {
     await kernel.run('nft', ['delete', 'table', 'inet', 'filter']);
     await kernel.run('nft', ['-f', '-'], { input: rules('{ "em0", "br-external" }') });
     // Everything is set: it goes on, and a session to the host is let in as before.
-    await bed.weft('apply', '--yes');
+    for (const family of ['-4', '-6']) await kernel.run('ip', [family, 'rule', 'add', 'pref', '900', 'iif', 'em0', 'lookup', '100']);
+    await kernel.run('ip', ['rule', 'add', 'pref', '900', 'iif', 'br-external', 'lookup', '100']);
+    const routed = await bed.tryWeft(['apply', '--yes']);
+    assert.equal(routed.status, 0, routed.stderr);
+    assert.deepEqual(routed.stderr.match(/IPv\d routing rule `.*?` names em0/g), [
+      'IPv6 routing rule `900: from all iif em0 lookup 100` names em0',
+    ]);
     const probe = { from: bed.neighbour.path, at: bed.host.path, to: HOST, protocol: 'tcp', timeoutMs: 3000 } as const;
     assert.deepEqual(await Promise.all([22, 23].map(async (port) => (await bed.prober.probe({ ...probe, port })).answered)), [true, false]);
     // A second apply has nothing to say of it.

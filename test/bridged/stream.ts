@@ -8,15 +8,21 @@ export interface Stream {
   end(): Promise<number>;
 }
 
-/** Opens a session from `client` to an echo on `address`, and waits for its first answers. */
-export async function openStream(client: BedNamespace, server: BedNamespace, address: string, port = 7007): Promise<Stream> {
-  const start = (where: BedNamespace, role: string) =>
-    spawn('nsenter', [`--net=${where.path}`, '--', process.execPath, fileURLToPath(import.meta.url), role, address, String(port)], {
+/** Opens a session from `client` to an echo on `address`, which the client may know by another one, and waits for its first answers. */
+export async function openStream(
+  client: BedNamespace,
+  server: BedNamespace,
+  address: string,
+  port = 7007,
+  called = address,
+): Promise<Stream> {
+  const start = (where: BedNamespace, role: string, at: string) =>
+    spawn('nsenter', [`--net=${where.path}`, '--', process.execPath, fileURLToPath(import.meta.url), role, at, String(port)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-  const echo = start(server, 'server');
+  const echo = start(server, 'server', address);
   await said(echo.stdout, 'listening');
-  const sender = start(client, 'client');
+  const sender = start(client, 'client', called);
   await said(sender.stdout, 'flowing');
   return {
     end: async () => {

@@ -20,7 +20,7 @@ import {
   udp,
   withChecksum6,
 } from '../policy/frames.ts';
-import { ask, udhcpc } from '../services/clients.ts';
+import { ask, renew, udhcpc } from '../services/clients.ts';
 import { linkLocalOfMac } from '../../src/net/ip.ts';
 import { GATEWAY, HOST, linkAddress, NEIGHBOUR, withLan } from './lan.ts';
 
@@ -145,6 +145,7 @@ it("DHCP and names are this host's, for its guests alone", { timeout: 120_000 },
       const onWire = await captureFrames(neighbour.kernel, 'eth0', 'in');
       const [own, foreign] = [await leaseOf(bed, web), await leaseOf(bed, outer.kernel, ['-i', 'lan'])];
       assert.deepEqual([own?.['ip'], own?.['serverid'], own?.['router'], own?.['dns']], [WEB.v4, HOST, GATEWAY, HOST]);
+      assert.equal(await renew(web, WEB.v4, HOST), `ack ${WEB.v4}`);
       assert.match(foreign?.['ip'] ?? '', /^192\.168\.118\.1\d\d$/);
       const guestFrames = (await onWire.stop()).filter(
         (frame) => /^.{24}0800.{42}(00430044|00440043)/.test(frame) && frame.includes(WEB.mac.replaceAll(':', '')),

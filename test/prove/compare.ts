@@ -104,5 +104,5 @@ function fates(model: KernelModel, packets: readonly SentPacket[]): readonly Ret
     macs: [],
   };
   const reaches = { 4: analyse(model, 4, constants), 6: analyse(model, 6, constants) };
-  return packets.map((packet) => reaches[packet.source.includes(':') ? 6 : 4].fateOf(packet));
+  return packets.map((one) => reaches[one.source.includes(':') ? 6 : 4].fateOf(one));
 }

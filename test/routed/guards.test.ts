@@ -37,6 +37,8 @@ it('nothing forged, no loop, no stranger’s MAC, and answers for the guests alo
     assert.equal(refused.status, 2);
     assert.match(refused.stderr, /mac-not-listed: The uplink eth0 has the MAC 02:00:00:00:e0:02, which `macs` does not list/);
     await kernel.run('ip', ['link', 'set', 'dev', 'eth0', 'address', mac]);
+    // A host that forwards already: what is neither from a guest nor for one is not Weft's to drop, so only a route keeps it from going back.
+    await kernel.writeSysctl('net/ipv4/ip_forward', '1');
     const before = await bed.snapshot();
 
     // From before the first guest.
@@ -71,6 +73,10 @@ it('nothing forged, no loop, no stranger’s MAC, and answers for the guests alo
       ),
       [true, false, false, false, false, true, false],
     );
+
+    // It is a router there now, and takes router advertisements all the same (ip-sysctl: accept_ra 2).
+    const uplink = ['forwarding', 'accept_ra'].map((leaf) => kernel.readSysctl(`net/ipv6/conf/eth0/${leaf}`));
+    assert.deepEqual(await Promise.all(uplink), ['1', '2']);
 
     // From outside with a guest's source, from a guest with another's; nothing arrives.
     const atB = await capture(bed.guest('b').kernel, 'eth0', 'udp port 7777', { direction: 'in' });

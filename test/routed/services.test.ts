@@ -10,6 +10,7 @@ import { it } from 'node:test';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import { pointResolverOutside } from '../../src/twin/bed.ts';
 import { internet4, withHost, type HostBed } from '../bed/host.ts';
+import { renew } from '../services/clients.ts';
 
 const file = `
 name: told
@@ -186,5 +187,41 @@ guests: { app: { network: public, kind: container } }
     const { stdout } = await container.kernel.tryRun('dig', ['+short', `@${server}`, 'app.public.weft.internal']);
     assert.equal(stdout.trim(), '203.0.113.64');
     assert.match(await bed.weft('apply', '--yes', '--full'), /Nothing to change/);
+  });
+});
+
+it('renews the leases of several networks, each from its own server', { timeout: 240_000 }, async () => {
+  const several = (more: string): string => `
+name: several
+hosts: { vps: { address: 203.0.113.10 } }
+networks:
+  a: { kind: routed, addresses: 198.18.5.0/29 }
+  b: { kind: routed, addresses: 198.18.6.0/29 }
+  c: { kind: routed, addresses: 198.18.7.0/29, bootstrap: 172.30.0.0/24 }
+  d: { kind: nat, subnet: 10.0.105.0/24 }
+  e: { kind: isolated, subnet: 10.0.106.0/24 }
+guests:
+  of-a: { kind: container, network: a, address: 198.18.5.1 }
+  of-b: { kind: container, network: b, address: 198.18.6.1 }
+  of-c: { kind: container, network: c, address: 198.18.7.1 }
+  of-d: { kind: container, network: d, address: 10.0.105.2 }
+  of-e: { kind: container, network: e, address: 10.0.106.2 }
+${more}`;
+  await withHost({ file: several('  more: { kind: container, network: a, address: 198.18.5.7 }') }, async (bed) => {
+    await bed.weft('apply', '--yes');
+    const leases: { readonly guest: Kernel; readonly address: string; readonly server: string }[] = [];
+    for (const name of ['of-a', 'of-b', 'of-c', 'of-d', 'of-e']) {
+      const guest = await bare(bed, name);
+      const told = await lease(bed, guest);
+      const [address, server] = ['ip', 'serverid'].map((word) => new RegExp(`^${word}=(.*)$`, 'm').exec(told)?.[1] ?? '');
+      leases.push({ guest, address: address ?? '', server: server ?? '' });
+    }
+    const renewals = (): Promise<string[]> => Promise.all(leases.map(({ guest, address, server }) => renew(guest, address, server)));
+    const all = leases.map(({ address }) => `ack ${address}`);
+    assert.deepEqual(await renewals(), all, JSON.stringify(leases.map(({ server }) => server)));
+    // A reservation that leaves starts the server of its network anew: now it is the last one that has bound the port.
+    bed.writeFile(several(''));
+    await bed.weft('apply', '--yes');
+    assert.deepEqual(await renewals(), all);
   });
 });

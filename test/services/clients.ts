@@ -49,6 +49,31 @@ export async function dhclient(bed: Bed, kernel: Kernel, options: DhclientOption
   }
 }
 
+/**
+ * Asks for the same address again as a client does when half of its time is over (RFC 2131, 4.4.5: to the one server, from the address that it has); what the answer says: `ack 198.18.5.7`,
+ * `nak`, or nothing.
+ */
+export async function renew(guest: Kernel, address: string, server: string): Promise<string> {
+  const program = `
+    const { createSocket } = await import('node:dgram');
+    const { networkInterfaces } = await import('node:os');
+    const hardware = Buffer.from(networkInterfaces().eth0[0].mac.replaceAll(':', ''), 'hex');
+    const message = Buffer.alloc(300);
+    message.set([1, 1, 6, 0, 0x12, 0x34, 0x56, 0x78]);
+    message.set('${address}'.split('.').map(Number), 12);
+    message.set(hardware, 28);
+    message.set([0x63, 0x82, 0x53, 0x63, 53, 1, 3, 255], 236);
+    const socket = createSocket('udp4');
+    socket.on('message', (answer) => {
+      const type = answer.subarray(240).indexOf(Buffer.from([53, 1]));
+      console.log(answer[240 + type + 2] === 5 ? 'ack ' + answer.subarray(16, 20).join('.') : 'nak');
+      process.exit();
+    });
+    socket.bind(68, '${address}', () => socket.send(message, 67, '${server}'));
+    setTimeout(() => process.exit(), 5000);`;
+  return (await guest.run(process.execPath, ['--input-type=module', '-e', program])).trim();
+}
+
 export interface Answer {
   readonly status: string;
   readonly records: readonly string[];

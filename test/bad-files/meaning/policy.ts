@@ -187,6 +187,24 @@ allow: [internet -> web tcp/80, internet -> six tcp/80, internet -> open tcp/80]
     ],
   },
   {
+    name: 'a guest behind NAT that a guest on the outer network should reach',
+    file: `
+networks:
+  internal: { kind: nat, subnet: 10.0.2.0/24 }
+  global: { kind: nat, subnet: "2001:db8:2::/64" }
+  lan: { kind: bridged, interface: em0, subnet: [192.168.118.0/24, "2001:db8:118::/64"] }
+  lab: { kind: routed, addresses: [203.0.113.20] }
+guests: { web: internal, known: internal, six: global, pc: lan, both: { nics: [{ network: lan }, { network: internal }] }, free: lab }
+publish: [host tcp/80 -> known]
+allow: [pc -> web tcp/80, lan -> web tcp/81, pc -> known tcp/80, pc -> six, pc -> both, both -> web tcp/82, free -> web tcp/83, web -> pc]
+`,
+    builds: true,
+    says: [
+      "8:15 warning unpublished-internet: `web` is behind NAT, and `pc` stands outside, on the host's outer network, so it does not reach `web` by this rule: publish a port of the host for it, which is then all the rule it needs, or give `pc` a second NIC in that network.",
+      "8:34 warning unpublished-internet: `web` is behind NAT, and `pc` stands outside, on the host's outer network, so it does not reach `web` by this rule: publish a port of the host for it, which is then all the rule it needs, or give `pc` a second NIC in that network.",
+    ],
+  },
+  {
     name: 'published ports that lead nowhere',
     file: `
 hosts: { vps: { address: [203.0.113.10, "2001:db8::10"] }, home: { address: 198.51.100.2 } }
@@ -351,7 +369,7 @@ guests: { a: { network: external, address: 192.168.118.254 }, b: other }
   {
     name: 'what comes later, with wrong names in it',
     file: `
-hosts: { vps: { manage: true, macs: "52:54:00:aa:00:01" }, home: { behind: nat } }
+hosts: { vps: { macs: "52:54:00:aa:00:01" }, home: { behind: nat } }
 networks: { internal: { kind: nat, host: home, subnet: 10.0.0.0/24, egress: via vsp } }
 guests: { web: { network: internal, egress: via vps } }
 publish: [vps tcp/2222 -> wbe tcp/22]
@@ -362,8 +380,7 @@ ingress: { at: vpn, routes: { cloud.example.org: wbe tcp/80 } }
     says: [
       '5:64 error subnet-overlap: the subnet 10.0.0.0/16 of the link `mesh` overlaps 10.0.0.0/24 of the network `internal`; choose one that shares no address with it. (2:56 the network `internal` is here)',
       '4:27 error unknown-guest: there is no guest `wbe`; did you mean `web`?',
-      "1:25 error not-supported-yet: `manage: true` is not supported yet; set the uplink up with the system's own tools.",
-      '1:68 error not-supported-yet: `behind` is not supported yet; leave it out.',
+      '1:54 error not-supported-yet: `behind` is not supported yet; leave it out.',
       '2:77 error unknown-host: there is no host `vsp`; did you mean `vps`?',
       '2:77 error not-supported-yet: `egress: via` another host is not supported yet; write `allow` or `deny`.',
       '3:45 error not-supported-yet: `egress: via` another host is not supported yet; write `allow` or `deny`.',

@@ -20,6 +20,27 @@ networks:
     ],
   },
   {
+    name: 'an uplink that Weft cannot set up',
+    file: `
+hosts:
+  bare: { manage: true }
+  own: { uplink: eth0, address: [203.0.113.10, 203.0.113.11], gateway: [203.0.113.11, 'fe80::1'], manage: true }
+  fine: { uplink: eth0, address: ['2001:db8::2'], gateway: 'fe80::1', manage: true }
+networks:
+  lan: { kind: bridged, host: own, interface: eth0, subnet: 203.0.113.0/24 }
+`,
+    builds: false,
+    says: [
+      '2:19 error missing-key: with `manage: true` the host `bare` needs `uplink:`, such as `uplink: eth0`; add it, or take `manage` out.',
+      '2:19 error missing-key: with `manage: true` the host `bare` needs `address:`, such as `address: 203.0.113.10`; add it, or take `manage` out.',
+      '2:19 error missing-key: with `manage: true` the host `bare` needs `gateway:`, such as `gateway: 203.0.113.1`; add it, or take `manage` out.',
+      "3:73 error bad-value: the gateway 203.0.113.11 is an address of the host `own` itself; write your provider's router here.",
+      '3:87 error family-mismatch: the gateway fe80::1 is IPv6, but the host `own` has no IPv6 address; add one under `address:`, or leave this gateway out.',
+      "6:47 error interface-taken: eth0 is the uplink of the host `own`, which Weft sets up itself (`manage: true`), so it cannot join the bridge of the network `lan`; take `manage` out and set the uplink up with the system's own tools. (3:107 `manage` is here)",
+      '1:1 warning not-supported-yet: the link between several hosts is not supported yet: each host is configured on its own, and no guest reaches one of another host.',
+    ],
+  },
+  {
     name: "addresses that are others'",
     file: `
 hosts: { vps: { address: [203.0.113.8, 203.0.113.1] } }
