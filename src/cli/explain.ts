@@ -13,12 +13,16 @@ import type { CliContext } from './context.ts';
 import { adviceFor, type Advice } from './explain/advice.ts';
 import { documentOf, textOf } from './explain/answer.ts';
 import { decidedBy, type Decided } from './explain/decided.ts';
+import type { Traced } from './explain/trace.ts';
 import { endsOf, questionOf, wantedOf, type Question, type Scene } from './explain/ends.ts';
 import { loadFabric } from './file.ts';
 import { chooseHost } from './host.ts';
 import { assumedPolicy, desiredModel, seenModel, type StateOptions } from './host-model.ts';
 
-type ExplainOptions = StateOptions;
+export interface ExplainOptions extends StateOptions {
+  /** Also send the packet, and ask the kernel. */
+  readonly trace?: boolean;
+}
 
 export type Verdict = 'accepted' | 'dropped' | 'unknown';
 
@@ -31,11 +35,13 @@ export interface Explained {
   readonly blockers: readonly DecidedBy[];
   readonly decided: Decided;
   readonly advice?: Advice;
+  readonly trace?: Traced;
 }
 
 /** Exit status 0 when all families are accepted, 1 when one is not. */
 export async function runExplain(ctx: CliContext, text: string, options: ExplainOptions): Promise<void> {
   if (options.live === true && options.state !== undefined) throw refused('--live and --state exclude each other: name one');
+  if (options.trace === true && options.live !== true) throw refused('--trace is of this host as it is now: add --live');
   const flow = flowOf(text);
   const fabric = fabricOf(ctx, options);
   const sides = sidesOf(ctx, fabric, flow);
@@ -49,10 +55,19 @@ export async function runExplain(ctx: CliContext, text: string, options: Explain
     throw refused(
       `\`${flow.text}\` is no packet on ${host}: the two sides have no addresses of one family there, or there is no way from the first`,
     );
-  const answers = questions.map((question) => explained(scene, policy, flow, question));
+  const answers: Explained[] = [];
+  for (const question of questions) {
+    const answer = explained(scene, policy, flow, question);
+    answers.push(options.trace === true ? { ...answer, trace: await tracedNow(ctx, fabric, answer) } : answer);
+  }
   ctx.exitCode = answers.every(({ verdict }) => verdict === 'accepted') ? 0 : 1;
   const whole = { flow: flow.text, host, missing: model.missing, of };
   ctx.answer(documentOf(whole, answers), () => textOf(whole, answers));
+}
+
+async function tracedNow(ctx: CliContext, fabric: Fabric, answer: Explained): Promise<Traced> {
+  const { traced } = await import('./explain/trace.ts');
+  return traced(fabric, ctx.options.stateDir, answer);
 }
 
 function explained({ fabric, host, model }: Scene, policy: HostPolicy, flow: FlowExpr, question: Question): Explained {

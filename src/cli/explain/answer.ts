@@ -5,6 +5,7 @@ import type { DecidedBy, SentPacket } from '../../prove/packet-model.ts';
 import type { Explained, Verdict } from '../explain.ts';
 import { table } from '../table.ts';
 import { decidingStep } from './decided.ts';
+import type { Traced } from './trace.ts';
 
 export interface Whole {
   readonly flow: string;
@@ -29,7 +30,7 @@ interface OneDocument {
 }
 
 function oneDocument(explained: Explained): OneDocument {
-  const { question, story, verdict, blockers, decided, advice } = explained;
+  const { question, story, verdict, blockers, decided, advice, trace } = explained;
   const { fate } = story;
   const source = sourceOf(explained);
   const deciding = decidingStep(story.steps);
@@ -51,6 +52,7 @@ function oneDocument(explained: Explained): OneDocument {
     ...(decided.rule ? { decidedBy: { action: decided.rule.action, rule: decided.rule.text, ...source } } : {}),
     blockers: blockers.map(blockerDocument),
     ...(fate.kind === 'unknown' ? { because: fate.because.map(blockerDocument) } : {}),
+    ...(trace ? { trace } : {}),
     ...(advice ? { advice: { text: advice.text, ...(advice.lines ? { lines: advice.lines } : {}) } } : {}),
   };
 }
@@ -109,14 +111,30 @@ function oneText(flow: string, explained: Explained): string[] {
     lines.push('  It depends on what Weft does not understand or know:', ...fate.because.map((by) => `    ${blockerText(by)}`));
   const [first, ...more] = blockers;
   if (first) lines.push(`  Dropped by ${blockerText(first)}`, ...more.map((by) => `  and, without that, by ${blockerText(by)}`));
+  if (explained.trace) lines.push(...traceText(explained.trace));
   if (advice) lines.push(`  ${advice.text}`, ...(advice.lines ?? []).map((line) => `    ${line}`));
   return lines;
+}
+
+function traceText({ lines, difference }: Traced): string[] {
+  const rows = lines.map(({ family, table: name, chain, rule, verdict }) => [
+    `${family} ${name} ${chain}`,
+    shortened(rule ?? 'policy'),
+    verdict,
+  ]);
+  const shown =
+    rows.length === 0 ? [] : ["  The kernel's own trace of a real packet:", ...indented(table(['WHERE', 'RULE', 'VERDICT'], rows))];
+  return [
+    ...shown,
+    difference === undefined ? '  The two agree.' : `  The two do NOT agree: ${difference}. Please report it with \`weft capture\`.`,
+  ];
 }
 
 const indented = (text: string): string[] => (text === '' ? [] : text.split('\n').map((line) => `    ${line}`));
 
 /** Longer rules are shortened: the document has them whole. */
 const WIDEST = 90;
+const shortened = (rule: string): string => (rule.length > WIDEST ? `${rule.slice(0, WIDEST - 1)}…` : rule);
 
 function stepsTable(steps: readonly Step[], explained: Explained | undefined): string {
   if (steps.length === 0) return '';
@@ -124,7 +142,7 @@ function stepsTable(steps: readonly Step[], explained: Explained | undefined): s
   const source = explained && sourceOf(explained);
   const rows = steps.map((step) => [
     step.where,
-    step.rule.length > WIDEST ? `${step.rule.slice(0, WIDEST - 1)}…` : step.rule,
+    shortened(step.rule),
     step.effect,
     step === deciding && source ? `${source.file}:${source.line}` : '',
   ]);

@@ -1,6 +1,5 @@
 /** Everything that questions about a fabric name, so that a space of flows can tell it apart. */
-import type { Ports } from '../../config/flow.ts';
-import type { PartyExpr } from '../../config/flow.ts';
+import type { FlowExpr, PartyExpr, Ports } from '../../config/flow.ts';
 import type { ExpectEntry } from '../../config/model.ts';
 import { NEXT_HOP_6, prefixesOf } from '../../fabric/addressing.ts';
 import type { Party } from '../../fabric/model.ts';
@@ -11,9 +10,10 @@ import type { World } from './world.ts';
 
 export function constantsOf(world: World): Constants {
   const { fabric, model } = world;
+  const there = world.endpoints.filter(({ standing }) => standing);
   const ports: PortSpan[] = [22, 53, 67, 68, 80, 443, 546, 547, WEFT_DNS_PORT].map((port) => ({ from: port, to: port }));
   const prefixes = new Set<string>([
-    ...world.endpoints.flatMap(({ address, linkLocal }) => [address, ...(linkLocal === undefined ? [] : [linkLocal])]),
+    ...there.flatMap(({ address, linkLocal }) => [address, ...(linkLocal === undefined ? [] : [linkLocal])]),
     ...fabric.networks.flatMap(prefixesOf),
     ...fabric.hosts.flatMap(({ addresses }) => addresses),
     ...world.hostAddresses,
@@ -51,13 +51,11 @@ export function constantsOf(world: World): Constants {
     prefixes: [...prefixes],
     ports: unique(ports),
     protocols: Object.values(protocolNumbers),
-    macs: [...new Set([...model.stations.map(({ mac }) => mac), ...world.endpoints.map(({ nic }) => nic.mac)])],
+    macs: [...new Set([...model.stations.map(({ mac }) => mac), ...there.map(({ nic }) => nic.mac)])],
   };
 }
 
-function flowsOf(
-  entry: ExpectEntry,
-): readonly { readonly from: readonly PartyExpr[]; readonly to: readonly PartyExpr[]; readonly ports: Ports }[] {
+export function flowsOf(entry: ExpectEntry): readonly FlowExpr[] {
   if (entry.kind === 'isolated') return [];
   return entry.kind === 'exposed' ? entry.flows : [entry.flow];
 }

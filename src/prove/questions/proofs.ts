@@ -92,7 +92,7 @@ function linkLocals(
 }
 
 /** Routed to the interface its port is behind: no black hole. */
-function found({ world, family }: Subject): Finding {
+function found({ whole: world, family }: Subject): Finding {
   const { routes, interfaces } = world.model;
   const bridges = new Map(interfaces.flatMap(({ name, portOf }) => (portOf ? [[name, portOf.bridge] as const] : [])));
   const there = new Set(interfaces.map(({ name }) => name));

@@ -7,7 +7,7 @@ import type { SentPacket } from '../packet-model.ts';
 import { together, type Finding, type Verdict } from './answer.ts';
 import { findingOf } from './expectations.ts';
 import { narrowing, proofNames, proofSentences, proofsOf, type ProofName } from './proofs.ts';
-import { subjectsOf, type Case, type Subject } from './subject.ts';
+import { kindsIn, subjectsOf, type Case, type Subject } from './subject.ts';
 import { becauseText, counterexampleText } from './words.ts';
 
 export interface Answer {
@@ -46,6 +46,7 @@ export interface ReportOptions {
 export function proveModel(one: Case, options: ReportOptions = {}): ProofReport {
   const own = { ...one, model: { ...one.model, tables: one.model.tables.filter(isOwn) } };
   const alone = own.model.tables.length === one.model.tables.length;
+  if (kindsIn(one) > MOST_KINDS) return undecided(one.fabric, 'so many guests of different kinds are more than Weft proves at once');
   try {
     const families = ([4, 6] as const).map((family): BothWays => {
       const [whole, bare] = subjectsOf(alone ? [one] : [one, own], family);
@@ -58,6 +59,9 @@ export function proveModel(one: Case, options: ReportOptions = {}): ProofReport 
     return undecided(one.fabric, 'this is more than Weft can prove at once');
   }
 }
+
+/** Beyond, a proof takes minutes. */
+const MOST_KINDS = 1500;
 
 /** Of one family: the host as it is, and as it would be with Weft's own tables only. */
 interface BothWays {

@@ -65,7 +65,8 @@ export function worldOf(fabric: Fabric, host: string, model: KernelModel): World
   const own = [...new Set(hostAddresses)];
   const ports = new Set(endpoints.map(({ nic }) => nic.port));
   const outer = model.interfaces.filter(({ name, kind, up }) => up && kind !== 'loopback' && kind !== 'bridge' && !ports.has(name));
-  const onLink = model.interfaces.filter(({ name }) => isOuter(name, model, ports)).flatMap(({ addresses }) => addresses.flatMap(subnetOf));
+  const outerNames = outerLinks(model, ports);
+  const onLink = model.interfaces.filter(({ name }) => outerNames.has(name)).flatMap(({ addresses }) => addresses.flatMap(subnetOf));
   return {
     fabric,
     host,
@@ -80,7 +81,7 @@ export function worldOf(fabric: Fabric, host: string, model: KernelModel): World
     notInternet: [...SPECIAL, ...fabric.networks.flatMap(prefixesOf), ...fabric.hosts.flatMap(({ addresses }) => addresses), ...own],
     inside: insideOf(networks, endpoints, onLink),
     unpeopled: model.interfaces
-      .filter(({ name, kind }) => kind !== 'loopback' && !isOuter(name, model, ports))
+      .filter(({ name, kind }) => kind !== 'loopback' && !outerNames.has(name))
       .flatMap(({ addresses }) => addresses.flatMap(subnetOf).map(formatPrefix)),
     keptIn: networks.flatMap(keptInOf),
     elsewhere: fabric.networks
@@ -97,11 +98,14 @@ function subnetOf(address: string): Prefix[] {
   return prefix === undefined ? [] : [prefix];
 }
 
-/** Neither a guest's port, nor a bridge all of whose ports are. */
-function isOuter(name: string, model: KernelModel, ports: ReadonlySet<string>): boolean {
-  const link = model.interfaces.find((one) => one.name === name);
-  if (link === undefined || link.kind === 'loopback' || ports.has(name)) return false;
-  return link.kind !== 'bridge' || model.interfaces.some(({ name: port, portOf }) => portOf?.bridge === name && !ports.has(port));
+/** Neither guests' ports, nor bridges all of whose ports are, nor loopback. */
+function outerLinks({ interfaces }: KernelModel, ports: ReadonlySet<string>): ReadonlySet<string> {
+  const joined = new Set(interfaces.flatMap(({ name, portOf }) => (portOf && !ports.has(name) ? [portOf.bridge] : [])));
+  return new Set(
+    interfaces
+      .filter(({ name, kind }) => kind !== 'loopback' && !ports.has(name) && (kind !== 'bridge' || joined.has(name)))
+      .map(({ name }) => name),
+  );
 }
 
 /** Of the main table, by longest prefix; what more rules than the kernel's say is not asked (see {@link hasOwnRules}). */
@@ -178,7 +182,9 @@ function insideOf(networks: readonly Network[], endpoints: readonly Endpoint[], 
     if (!prefix) return [];
     if (!onLink.some((other) => prefixesOverlap(other, prefix))) return [text];
     // Neighbours of the uplink have addresses of it too.
-    return endpoints.filter(({ address }) => prefixWithin(whole(address) ?? prefix, prefix)).map(({ address }) => address);
+    return endpoints
+      .filter(({ standing, address }) => standing && prefixWithin(whole(address) ?? prefix, prefix))
+      .map(({ address }) => address);
   });
 }
 
