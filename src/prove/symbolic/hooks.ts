@@ -9,7 +9,7 @@ import { passBaseChain } from './chain.ts';
 import type { Hook, Machinery } from './chain.ts';
 import { concerns } from './collect.ts';
 import type { Env, Slot, State } from './env.ts';
-import { merge, valuesOf, where, withinSpans } from './env.ts';
+import { merge, where, withinSpans } from './env.ts';
 import { joinSpans } from './layout.ts';
 import { SCTP, TCP } from './protocols.ts';
 
@@ -172,6 +172,3 @@ function groupDevices(chains: readonly BaseChain[]): readonly DeviceGroup[] {
   }
   return [...groups.values()];
 }
-
-/** Names that may be in the slot; none where nobody knows. */
-export const namesOf = (slot: Slot<string>): Iterable<string> => valuesOf(slot) ?? [];
