@@ -178,7 +178,7 @@ const surroundingsOf = ({ toHost = false, daddr }: TestPacket): Surroundings => 
   bridgeOf: () => undefined,
   isEthernet: () => undefined,
   // Which of its addresses a redirection leads to does not matter here.
-  addressOf: () => daddr,
+  addressesOf: () => [daddr],
 });
 
 /** True when some rule of the table sets marks: what asks for marks cannot be answered then. */

@@ -14,12 +14,13 @@ async function judged(
   text: string,
   packets: readonly { readonly from: Party; readonly packet: SentPacket }[],
   sysctls: Record<string, string> = {},
+  engines: 'both' | 'concrete' = 'both',
 ): Promise<string[]> {
   // nft wants a line end before and after a chain.
   const lines = text.replaceAll(/\{ (?=chain|set|map)/g, '{\n').replaceAll(/^( *)\} \}/gm, '$1}\n}');
   assert(await bed.load(`${lines}\n`), `nft refuses:\n${lines}`);
   for (const [key, value] of Object.entries(sysctls)) await bed.router.writeSysctl(key, value);
-  return compare(bed, await bed.model(sysctls), packets);
+  return compare(bed, await bed.model(sysctls), packets, '', engines);
 }
 
 test('without rules: everything arrives and is answered, both families, all ways', async () => {
@@ -285,4 +286,40 @@ test('rp_filter and forwarding decide as the settings say', async () => {
     'answered',
   ]);
   await bed.router.writeSysctl('net/ipv4/conf/up1/forwarding', '1');
+});
+
+test('ports that are not isolated: across, past the inet hooks or through them; what br_netfilter translates is bridged or routed', async () => {
+  const filter = `table bridge b { chain f { type filter hook forward priority -200; policy accept;
+      iifname "w-a" oifname "w-b" tcp dport 1 counter drop
+    } }
+    table inet t { chain f { type filter hook forward priority 0; policy accept;
+      iifname "br-lan" oifname "br-lan" tcp dport 2 counter drop
+      iifname "w-a" counter drop
+    }
+    chain p { type nat hook prerouting priority -100; policy accept;
+      ip daddr 10.5.0.12 tcp dport 3 dnat to 10.6.0.2
+      ip daddr 203.0.113.9 tcp dport 4 dnat to 10.5.0.12
+    } }`;
+  const packets = () => [
+    ...[1, 2, 3, 5].map((port) => packet('a', '10.5.0.12', 6, port)),
+    packet('a', '203.0.113.9', 6, 4),
+    packet('b', 'fd00:5::11', 6, 2),
+    packet('b', '10.6.0.2', 17, 5),
+  ];
+  try {
+    await bed.bridge({ isolated: false, nfCall: false });
+    const past = await judged(filter, packets());
+    assert.deepEqual(past.slice(1, 4), ['answered', 'answered', 'answered']);
+    assert.match(past[0] ?? '', /dport 1/);
+    await bed.bridge({ isolated: false, nfCall: true });
+    const through = await judged(filter, packets());
+    assert.match(through[1] ?? '', /dport 2/);
+    assert.match(through[5] ?? '', /dport 2/);
+    assert.equal(through[3], 'answered');
+    // The symbolic engine has the translated packet routed here, which br_netfilter bridges.
+    await bed.bridge({ isolated: true, nfCall: true });
+    assert.match((await judged(filter, packets(), {}, 'concrete'))[4] ?? '', /isolated from each other$/);
+  } finally {
+    await bed.bridge({ isolated: true, nfCall: false });
+  }
 });

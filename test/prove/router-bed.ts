@@ -78,6 +78,8 @@ export interface RouterBed {
   load(text: string): Promise<boolean>;
   /** With the tables that are loaded now, and these settings over those of the beginning. */
   model(sysctls?: Readonly<Record<string, string>>): Promise<KernelModel>;
+  /** How `br-lan` is from now on: its ports isolated or not, and whether what it bridges passes the inet hooks. Must be put back. */
+  bridge(how: { readonly isolated: boolean; readonly nfCall: boolean }): Promise<void>;
   /** TCP and UDP, one packet each, all at once; source ports must differ. */
   send(packets: readonly { readonly from: Party; readonly packet: SentPacket }[]): Promise<Result[]>;
   /** Packets that rules with a counter have counted, by `family table chain index`. */
@@ -142,9 +144,13 @@ export async function openRouterBed(): Promise<RouterBed> {
   }
   // The answers of its own programs to datagrams come from where its routes say, and may be no answers.
   servers.push(await startServer(router, 'SOCK_STREAM'));
-  const bare = modelOfCapture(await capture(router, 'router'));
-  if (!bare || bare.missing.some((part) => part !== 'wireguard'))
-    throw new Error(`The router cannot be captured: ${bare?.missing.join(', ')}`);
+  const seen = async (): Promise<KernelModel> => {
+    const model = modelOfCapture(await capture(router, 'router'));
+    if (!model || model.missing.some((part) => part !== 'wireguard'))
+      throw new Error(`The router cannot be captured: ${model?.missing.join(', ')}`);
+    return model;
+  };
+  let bare = await seen();
 
   return {
     router,
@@ -152,6 +158,30 @@ export async function openRouterBed(): Promise<RouterBed> {
       const loaded = await router.tryRun('nft', ['-f', '-'], { input: `flush ruleset\n${noting('input priority 300', '')}${text}` });
       if (loaded.status === 0) await router.tryRun('conntrack', ['-F']);
       return loaded.status === 0;
+    },
+    bridge: async ({ isolated, nfCall }) => {
+      const neighbours = machines.filter(({ link }) => link === 'br-lan');
+      for (const { party, port } of neighbours) {
+        await router.run('bridge', ['link', 'set', 'dev', port, 'isolated', isolated ? 'on' : 'off']);
+        const others = neighbours.filter((other) => other.party !== party);
+        const lines = others.flatMap(({ addresses, mac, routerMac }) =>
+          addresses.map((address) => `neigh replace ${address} lladdr ${isolated ? routerMac : mac} dev eth0 nud permanent`),
+        );
+        await batch(at(party), lines);
+      }
+      await router.run('ip', [
+        'link',
+        'set',
+        'dev',
+        'br-lan',
+        'type',
+        'bridge',
+        'nf_call_iptables',
+        nfCall ? '1' : '0',
+        'nf_call_ip6tables',
+        nfCall ? '1' : '0',
+      ]);
+      bare = await seen();
     },
     model: async (sysctls = {}) => ({ ...bare, tables: (await observeRuleset(router)).foreign, sysctls: { ...bare.sysctls, ...sysctls } }),
     send: async (packets) => {

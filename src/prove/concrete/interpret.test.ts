@@ -127,12 +127,14 @@ test('NAT is per connection: established packets do not ask the chains, and repl
   assert(story.reply?.some(({ effect }) => effect === 'destination back to 10.0.0.11'));
 });
 
-test('masquerade without an address drops', () => {
-  const bare = {
+test('masquerade borrows an address where the way out has none, and drops without any', () => {
+  const without = (...names: readonly string[]): KernelModel => ({
     ...withTables(masquerading),
-    interfaces: router.interfaces.map((one) => (one.name === 'eth0' ? { ...one, addresses: [] } : one)),
-  };
-  assert.match(fate(bare, fromA), /^dropped: post: oifname "eth0" masquerade/);
+    interfaces: router.interfaces.map((one) => (names.includes(one.name) ? { ...one, addresses: [] } : one)),
+  });
+  const borrowed = interpret(without('eth0'), fromA).fate;
+  assert.equal(borrowed.kind === 'answered' && borrowed.arrives.source, '10.0.0.1');
+  assert.match(fate(without('eth0', 'br-lan'), fromA), /^dropped: post: oifname "eth0" masquerade/);
 });
 
 test('redirect is the incoming interface in prerouting, the loopback address in output', () => {

@@ -11,28 +11,34 @@ export function surroundingsOf(host: Host, nextHop: string | undefined): Surroun
       const kind = host.interface(name)?.kind;
       return kind === undefined || kind === 'other' ? (name === 'lo' ? false : isEthernet(host, name)) : kind === 'bridge';
     },
-    addressOf: (use, view) => (use === 'masquerade' ? masqueradeAddress(host, nextHop, view) : redirectAddress(host, view)),
+    addressesOf: (use, view) => (use === 'masquerade' ? masqueradeAddresses(host, nextHop, view) : redirectAddresses(host, view)),
   };
 }
 
 /** Tunnels have no MAC. */
 const isEthernet = (host: Host, name: string): boolean | undefined => (host.interface(name)?.mac === undefined ? undefined : true);
 
-function masqueradeAddress(host: Host, nextHop: string | undefined, { oif, flight }: View): string | undefined {
+/** An interface without an address borrows one of another's, which one depends on the order they were made in (inet_select_addr, ipv6_dev_get_saddr; tried on Linux 6.18). */
+function masqueradeAddresses(host: Host, nextHop: string | undefined, { oif, flight }: View): readonly string[] | undefined {
   if (oif === undefined) return undefined;
   const towards = flight.family === 4 ? (nextHop ?? flight.destination) : flight.destination;
-  return addressTowards(host.interface(oif)?.addresses ?? [], flight.family, towards) ?? 'none';
+  const own = addressTowards(host.interface(oif)?.addresses ?? [], flight.family, towards);
+  if (own !== undefined) return [own];
+  const others = host.model.interfaces.flatMap(({ addresses, up }) => (up ? addresses : [])).map(withoutLength);
+  return others.filter((address) => address.includes(':') === (flight.family === 6) && !/^(127\.|::1$|fe[89ab])/.test(address));
 }
 
-function redirectAddress(host: Host, { hook, iif, flight }: View): string | undefined {
-  if (hook === 'output') return flight.family === 4 ? '127.0.0.1' : '::1';
+function redirectAddresses(host: Host, { hook, iif, flight }: View): readonly string[] | undefined {
+  if (hook === 'output') return [flight.family === 4 ? '127.0.0.1' : '::1'];
   if (iif === undefined) return undefined;
   const addresses = host.interface(iif)?.addresses ?? [];
-  const own = addresses.map((text) => text.slice(0, text.indexOf('/'))).filter((text) => text.includes(':') === (flight.family === 6));
+  const own = addresses.map(withoutLength).filter((text) => text.includes(':') === (flight.family === 6));
   // IPv6 takes one of the destination's scope.
   const same = own.filter((address) => address.startsWith('fe80:') === flight.destination.startsWith('fe80:'));
-  return same[0] ?? own[0] ?? 'none';
+  return (same.length > 0 ? same : own).slice(0, 1);
 }
+
+const withoutLength = (address: string): string => address.split('/')[0] ?? address;
 
 function fib(host: Host, result: string, flags: readonly string[], view: View): Value {
   const { flight } = view;

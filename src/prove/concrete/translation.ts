@@ -29,18 +29,16 @@ export function nat(part: Part, { family, addr, port }: Nat, view: View): readon
   });
 }
 
-/** Source becomes an address of the interface it leaves by; where that has none, the packet is dropped. */
-export function masquerade(port: NftExpr | undefined, view: View): readonly Effect[] {
-  const address = view.surroundings.addressOf('masquerade', view);
-  if (address === undefined) return [{ kind: 'lost' }];
-  return address === 'none' ? [{ kind: 'dropped' }] : [translated('source', address, port, view)];
-}
+/** Source becomes an address of the interface it leaves by, or, where that has none, of another; where there is none at all, the packet is dropped. */
+export const masquerade = (port: NftExpr | undefined, view: View): readonly Effect[] => asHost('source', 'masquerade', port, view);
 
 /** Destination becomes the host: the incoming interface's first address, the loopback address for the host's own packets. */
-export function redirect(port: NftExpr | undefined, view: View): readonly Effect[] {
-  const address = view.surroundings.addressOf('redirect', view);
-  if (address === undefined) return [{ kind: 'lost' }];
-  return address === 'none' ? [{ kind: 'dropped' }] : [translated('destination', address, port, view)];
+export const redirect = (port: NftExpr | undefined, view: View): readonly Effect[] => asHost('destination', 'redirect', port, view);
+
+function asHost(part: Part, use: 'masquerade' | 'redirect', port: NftExpr | undefined, view: View): readonly Effect[] {
+  const addresses = view.surroundings.addressesOf(use, view);
+  if (!addresses) return [{ kind: 'lost' }];
+  return addresses.length === 0 ? [{ kind: 'dropped' }] : addresses.map((address) => translated(part, address, port, view));
 }
 
 function translated(part: Part, address: string | undefined, port: NftExpr | undefined, view: View): Effect {

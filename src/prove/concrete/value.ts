@@ -26,8 +26,8 @@ export interface Surroundings {
   bridgeOf(name: string): string | undefined;
   /** Undefined: not known. */
   isEthernet(name: string): boolean | undefined;
-  /** The address that stands for the host in a translation without one; undefined: not known which, `none`: there is none. */
-  addressOf(use: 'masquerade' | 'redirect', view: View): string | undefined;
+  /** The addresses of which one stands for the host in a translation that names none; undefined: not known, none: the packet is dropped. */
+  addressesOf(use: 'masquerade' | 'redirect', view: View): readonly string[] | undefined;
 }
 
 export type Value =

@@ -61,7 +61,7 @@ export function readForwarding(json: unknown): SeenForwarding[] {
   return (Array.isArray(json) ? json : [])
     .filter(isRecord)
     .filter((entry) => typeof entry['master'] === 'string' && entry['ifname'] !== entry['master'])
-    .map((entry) => ({ port: text(entry['ifname']), mac: text(entry['mac']) }));
+    .map((entry) => ({ port: text(entry['ifname']), mac: text(entry['mac']), ...(entry['state'] === 'permanent' ? { local: true } : {}) }));
 }
 
 function readSysctls(json: unknown): Readonly<Record<string, string>> {

@@ -30,8 +30,9 @@ export interface SeenNeighbor {
   readonly permanent: boolean;
 }
 
-/** Frames for this MAC leave a bridge by that port. */
+/** Frames for this MAC leave a bridge by that port; `local`: those of other ports are given to the host itself. */
 export interface SeenForwarding {
   readonly port: string;
   readonly mac: string;
+  readonly local?: true;
 }

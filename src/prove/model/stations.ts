@@ -4,7 +4,8 @@ import type { Station } from '../kernel-model.ts';
 
 export interface Whereabouts {
   readonly neighbors: readonly { readonly link: string; readonly address: string; readonly mac: string }[];
-  readonly fdb: readonly { readonly port: string; readonly mac: string }[];
+  /** `local`: the host itself takes these frames. */
+  readonly fdb: readonly { readonly port: string; readonly mac: string; readonly local?: true }[];
   readonly bridges: ReadonlySet<string>;
   /** The bridge of a port. */
   readonly masters: ReadonlyMap<string, string>;
@@ -15,6 +16,7 @@ export interface Whereabouts {
 /** One station for each MAC behind each port, sorted. Who is behind a bridge, and no port of it is known to be his, is no station: his frames go nowhere. */
 export function stationsOf({ neighbors, fdb, bridges, masters, bridgedGuests }: Whereabouts): Station[] {
   const ports = new Map(fdb.map(({ port, mac }) => [`${masters.get(port) ?? ''} ${mac}`, port]));
+  const local = new Set(fdb.filter((entry) => entry.local).map(({ port, mac }) => `${port} ${mac}`));
   const found = new Map<string, { port: string; mac: string; addresses: Set<string> }>();
   const add = (port: string, mac: string, address: string): void => {
     const canonical = canonicalIp(address);
@@ -31,5 +33,10 @@ export function stationsOf({ neighbors, fdb, bridges, masters, bridgedGuests }: 
   for (const { port, mac } of fdb) if (masters.has(port)) for (const address of bridgedGuests.get(mac) ?? []) add(port, mac, address);
   return [...found.entries()]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { port, mac, addresses }]) => ({ port, mac, addresses: [...addresses] }));
+    .map(([key, { port, mac, addresses }]): Station => ({
+      port,
+      mac,
+      addresses: [...addresses],
+      ...(local.has(key) ? { throughHost: true } : {}),
+    }));
 }
