@@ -43,7 +43,7 @@ const conditionAny = words(
   'ct status dnat',
   'ct status snat',
   'ct mark 5',
-  'ct original proto-dst 80',
+  'meta l4proto tcp ct original proto-dst 80',
   'tcp flags syn',
   'tcp flags & (fin|syn|rst|ack) == syn',
   'meta mark 7',

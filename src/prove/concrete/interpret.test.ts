@@ -110,6 +110,10 @@ test('ct state and tcp flags test a bit; a set is exact membership', () => {
   assert.equal(interpret(syn('ack', 'in'), fromA).answered, 'no');
   assert.equal(interpret(syn({ set: ['ack'] }, '=='), fromA).answered, 'yes');
   assert.equal(interpret(syn({ set: ['syn'] }, '=='), fromA).delivered, 'no');
+  // `tcp flags ! ack`, which the reader of rulesets does not know.
+  const not: NftStatement = { unknown: { match: { op: '!', left: field('tcp', 'flags'), right: 'ack' } } };
+  assert.match(fate(forwarding([not, drop]), fromA), /^dropped/);
+  assert.equal(interpret(forwarding([not, is(field('tcp', 'sport'), 443), drop]), fromA).fate.kind, 'answered');
 });
 
 test('a hit of a verdict map ends the rule, a miss does too, and the next rule follows', () => {

@@ -1,6 +1,6 @@
 /** What a statement that is neither a match nor a verdict does to a packet. More than one effect: it is not known which. */
 import { isRecord, text } from '../../hoststate/nft-json.ts';
-import { readStatement } from '../../hoststate/nft-read-rule.ts';
+import { readExpression, readStatement } from '../../hoststate/nft-read-rule.ts';
 import type { NftExpr, NftStatement, NftVerdict } from '../../hoststate/nft.ts';
 import { undecided, type Flight } from './flight.ts';
 import { lookUpData } from './match.ts';
@@ -104,13 +104,14 @@ const harmless: ReadonlySet<string> = new Set([
   'map',
 ]);
 /** Those that may end the rule. */
-const mayBreak: ReadonlySet<string> = new Set(['match', 'limit', 'quota', 'ct count']);
+const mayBreak: ReadonlySet<string> = new Set(['limit', 'quota', 'ct count']);
 const translations: ReadonlySet<string> = new Set(['snat', 'dnat', 'masquerade', 'redirect']);
 
 function unknownStatement(raw: unknown, view: View): readonly Effect[] {
   if (!isRecord(raw)) return notUnderstood(view);
   const [kind = ''] = Object.keys(raw);
   if (kind === 'xt') return iptables(raw[kind], view);
+  if (kind === 'match') return noneOf(raw[kind], view);
   if (mayBreak.has(kind)) return [NEXT, BREAK];
   // A set that packets fill, perhaps with a limit of its own.
   if (kind === 'set') return /"(limit|quota|ct count)"/.test(JSON.stringify(raw[kind])) ? [NEXT, BREAK] : [NEXT];
@@ -123,6 +124,16 @@ function unknownStatement(raw: unknown, view: View): readonly Effect[] {
     if (!('unknown' in plain)) return perform(plain, view).map(withoutPort);
   }
   return notUnderstood(view);
+}
+
+/** `tcp flags ! syn`: none of the bits is set. Other matches that the reader does not know may hold or not. */
+function noneOf(match: unknown, view: View): readonly Effect[] {
+  if (!isRecord(match) || match['op'] !== '!') return [NEXT, BREAK];
+  const value = valueOf(readExpression(match['left']), view);
+  const words: unknown[] = Array.isArray(match['right']) ? match['right'] : [match['right']];
+  if (value.kind === 'absent') return [BREAK];
+  if (value.kind !== 'flags' || !words.every((word) => typeof word === 'string')) return [NEXT, BREAK];
+  return [value.flags.some((flag) => words.includes(flag)) ? BREAK : NEXT];
 }
 
 function withoutPort(effect: Effect): Effect {
