@@ -1,7 +1,9 @@
 /** `weft explain --live --trace` on an applied host: what it says of each flow, what a real packet does, and the kernel's own trace are the same. */
 import '../bed/sandboxed.ts';
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import test from 'node:test';
+import { startLineProcess } from '../../src/kernel/line-process.ts';
 import { internet4, internet6, withHost, type HostBed } from '../bed/host.ts';
 
 const file = `name: demo
@@ -36,14 +38,7 @@ test("explain, packets and the kernel's trace agree, with foreign rules too", as
   await withHost({ file }, async (bed) => {
     await bed.weft('apply', '--yes');
     const before = await bed.host.kernel.run('nft', ['list', 'tables']);
-    for (const flow of [
-      'web -> db tcp/5432',
-      'web -> db tcp/80',
-      'db -> internet udp/53',
-      'db -> internet tcp/53',
-      'web -> host tcp/8080',
-      'db -> host icmp',
-    ]) {
+    for (const flow of ['web -> db tcp/5432', 'web -> db tcp/80', 'db -> internet udp/53', 'db -> host icmp']) {
       const families = await explained(bed, flow, '--trace');
       assert.equal(families.length, 2, flow);
       for (const { verdict, packet, trace, family } of families) {
@@ -71,5 +66,31 @@ test("explain, packets and the kernel's trace agree, with foreign rules too", as
     const { stderr, status } = await bed.tryWeft(['explain', 'vm -> db tcp/5432', '--live', '--trace']);
     assert.equal(status, 2);
     assert.match(stderr, /^error usage: --trace sends from a guest's namespace, and `vm` has none/);
+    // Killed while it waits for the packet: the program that owns the table ends with it.
+    const tables = (): Promise<string> => bed.host.kernel.run('nft', ['list', 'tables']);
+    const until = async (what: string, holds: (listed: string) => boolean): Promise<void> => {
+      for (let i = 0; i < 400; i++) {
+        if (holds(await tables())) return;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      assert.fail(what);
+    };
+    const main = join(import.meta.dirname, '../../src/cli/main.ts');
+    const args = [
+      'explain',
+      'web -> db tcp/80',
+      '--live',
+      '--trace',
+      '-f',
+      bed.file,
+      '--state-dir',
+      join(bed.directory, 'state'),
+      '--run-dir',
+      join(bed.directory, 'run'),
+    ];
+    const running = startLineProcess(bed.host.kernel, process.execPath, [main, ...args]);
+    await until('the table of the trace is there', (listed) => listed.includes('weft-trace'));
+    await running.stop('SIGKILL');
+    await until('the table of the trace is gone', (listed) => !listed.includes('weft-trace'));
   });
 });

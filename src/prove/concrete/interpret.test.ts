@@ -279,6 +279,20 @@ test('every blocker is found, in the order of the walk, and on the way back', ()
   assert.deepEqual(blockers(router, fromA), []);
 });
 
+test('what br_netfilter translates to a neighbour is bridged, where isolation drops it; unless its frames go through the host', () => {
+  const dnat = base('n', 'prerouting', -100, [rule(is(field('ip', 'daddr'), '192.0.2.1'), { dnat: { family: 'ip', addr: '10.0.0.12' } })], {
+    type: 'nat',
+  });
+  const published = (throughHost: boolean): KernelModel => ({
+    ...withTables(table('nat', [dnat])),
+    interfaces: router.interfaces.map((one) => (one.kind === 'bridge' ? { ...one, nfCall: { v4: true, v6: true } } : one)),
+    stations: router.stations.map((one) => (throughHost ? { ...one, throughHost } : one)),
+  });
+  const asked = { ...fromA, destination: '192.0.2.1' };
+  assert.equal(fate(published(false), asked), 'dropped: the ports w-a and w-b are isolated from each other');
+  assert.equal(fate(published(true), asked), 'answered');
+});
+
 test('netdev chains see the port, bridge chains too, the inet hooks the bridge', () => {
   const ingress = table(
     'n',
