@@ -8,6 +8,7 @@ import type { Fabric } from '../fabric/model.ts';
 import type { HostState } from '../hoststate/model.ts';
 import { isOwnLink } from '../hoststate/observe-links.ts';
 import type { NftTable } from '../hoststate/nft.ts';
+import type { Observation } from '../kernel/observe.ts';
 import { existingLinks } from '../kernel/links.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { routingRules } from '../kernel/routing-rules.ts';
@@ -21,6 +22,8 @@ import { foreignInterfaces } from './foreign-interface.ts';
 import { managedInterfaces, otherManagers } from './managed.ts';
 import { lookInside, observeHost, ownPart } from './observation.ts';
 import { compareReach, nothingReaches, reachOf, type ReachDifference } from './reach.ts';
+import { proveModel, type ProofReport } from '../prove/questions/report.ts';
+import { modelOfRecord, surroundings } from './proof.ts';
 import { buildRecord, policyOf } from './record.ts';
 import { rulesByInterface } from './rules-by-interface.ts';
 import type { AppliedRecord, Originals } from './store.ts';
@@ -45,6 +48,8 @@ export interface PreparedPlan {
   readonly stands: boolean;
   /** Other tables filter what is forwarded, or translate what comes in. */
   readonly foreign: boolean;
+  /** What is proved of the wanted state on this host; worked out when it is first asked for. */
+  readonly proof: () => ProofReport;
 }
 
 /**
@@ -87,6 +92,7 @@ export async function preparePlan(
   if (arriving.length > 0) for (const problem of rulesByInterface(await routingRules(kernel), arriving)) tell(problem);
   if (failed) return undefined;
   for (const warning of await foreignWarnings(context, seen.foreign, record)) tell(warning);
+  const around = await surroundings(kernel, facts, seen.foreign, seen.observation);
   if (before !== undefined) for (const warning of uncuttable(before.fabric, record.fabric, () => policyOf(record))) tell(warning);
   return {
     record,
@@ -99,7 +105,13 @@ export async function preparePlan(
     ),
     stands: stands && before !== undefined,
     foreign: touchesGuests(seen.foreign),
+    proof: once(() => proveModel({ fabric: request.fabric, host: request.host, model: modelOfRecord(record, around) })),
   };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 interface Seen {
@@ -107,6 +119,8 @@ interface Seen {
   /** Names of links that are not Weft's; of those that stand, only as far as a new link is to be called so. */
   readonly foreignLinks: readonly string[];
   readonly foreign: readonly NftTable[];
+  /** Undefined where the record stands for it. */
+  readonly observation?: Observation;
 }
 
 async function look(context: ApplyContext, originals: Originals, before: AppliedRecord | undefined, record: AppliedRecord): Promise<Seen> {
@@ -116,6 +130,7 @@ async function look(context: ApplyContext, originals: Originals, before: Applied
     observed: await lookInside(context, ownPart(context, seen, record.state, records)),
     foreignLinks: seen.links.filter((link) => !isOwnLink(link)).map((link) => link.name),
     foreign: seen.foreign,
+    observation: seen,
   };
 }
 

@@ -10,7 +10,7 @@ import type { ApplyContext } from '../apply/context.ts';
 import { refuseWhilePending } from '../apply/transaction.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import { askYes } from './ask.ts';
-import { lockFileOf, loadRequest, planDocument, planText, sessionOf } from './change.ts';
+import { lockFileOf, loadRequest, planDocument, planText, sessionOf, showProof } from './change.ts';
 import type { ApplyOptions } from './commands/apply.ts';
 import type { CliContext } from './context.ts';
 import { durationText, parseDuration } from './duration.ts';
@@ -54,6 +54,11 @@ export async function runApply(ctx: CliContext, options: ApplyOptions): Promise<
     ctx.stopOnErrors(2);
     if (prepared === undefined) return undefined;
     ctx.showProblems();
+    if (showProof(ctx, prepared, request.config)) {
+      ctx.answer(planDocument(prepared), () => '');
+      ctx.err('Nothing was changed.');
+      return undefined;
+    }
     if (prepared.plan.steps.length > 0 && interactive) {
       ctx.err(planText(prepared));
       if (!(await askYes('Apply this? [y/N] '))) {

@@ -10,13 +10,24 @@ import { LOCK_FILE } from '../fabric/check-file.ts';
 import type { Change } from '../plan/steps.ts';
 import type { CliContext } from './context.ts';
 import { loadFabric } from './file.ts';
+import type { ConfigFile } from '../config/model.ts';
 import { chooseHost } from './host.ts';
+import { expectationTable, isRefuted, proofDocument, reportProofs } from './proof.ts';
 
 /** Reads the file and chooses the host. Ends the command (exit 2) on any error in the file. */
-export function loadRequest(ctx: CliContext): PlanRequest {
-  const { path, fabric } = loadFabric(ctx);
+export function loadRequest(ctx: CliContext): PlanRequest & { readonly config: ConfigFile } {
+  const { path, fabric, config } = loadFabric(ctx);
   const file = resolve(ctx.io.cwd, path);
-  return { fabric, host: chooseHost(fabric, ctx), file, lockFile: lockFileOf(file) };
+  return { fabric, config, host: chooseHost(fabric, ctx), file, lockFile: lockFileOf(file) };
+}
+
+/** Shows what of the plan's proof does not hold; true when something does not, and exit status 1 is the answer. */
+export function showProof(ctx: CliContext, { proof }: PreparedPlan, config: ConfigFile): boolean {
+  reportProofs(proof(), config, ctx.report);
+  ctx.showProblems();
+  const refuted = isRefuted(proof());
+  if (refuted) ctx.exitCode = 1;
+  return refuted;
 }
 
 /** weft.lock lies beside the file itself, also when it is named by a link. */
@@ -40,6 +51,7 @@ export function sessionOf(
 export const planDocument = (prepared: PreparedPlan): object => ({
   changes: prepared.plan.changes,
   reachability: reachabilityOf(prepared.reach),
+  ...proofDocument(prepared.proof()),
 });
 
 /** Flows are as they are after NAT; `published` and `withdrawn` have the entries of the file. */
@@ -60,16 +72,18 @@ const LISTED = 12;
 const LISTED_ELEMENTS = 3;
 
 /** A plan for people, before or after it was made true: what is made, changed and removed by kind, then what opens and closes. */
-export function planText({ plan, reach }: PreparedPlan, applied = false): string {
-  if (plan.changes.length === 0) return 'Nothing to change: this host is as the file says.';
+export function planText({ plan, reach, proof }: PreparedPlan, applied = false): string {
+  const expected = expectationTable(proof());
+  const shown = applied || expected === '' ? [] : ['', expected];
+  if (plan.changes.length === 0) return ['Nothing to change: this host is as the file says.', ...shown].join('\n');
   const lines: string[] = [];
   const byKind = Map.groupBy(plan.changes, (change) => `${change.action} ${change.kind}`);
   for (const changes of byKind.values()) {
     // Elements of sets mean little to people; what they open and close is said below.
     const listed = changes[0]?.kind === 'element' ? LISTED_ELEMENTS : LISTED;
-    const shown = changes.length > listed ? changes.slice(0, listed - 1) : changes;
-    for (const change of shown) lines.push(changeLine(change));
-    const rest = changes.length - shown.length;
+    const told = changes.length > listed ? changes.slice(0, listed - 1) : changes;
+    for (const change of told) lines.push(changeLine(change));
+    const rest = changes.length - told.length;
     const first = changes[0];
     if (rest > 0 && first) lines.push(`  ${signs[first.action]} … ${rest} more ${first.kind} changes (all of them: weft plan --json)`);
   }
@@ -88,7 +102,7 @@ export function planText({ plan, reach }: PreparedPlan, applied = false): string
       ? `Applied: ${count('create')} made, ${count('update')} changed, ${count('delete')} removed.`
       : `Plan: ${count('create')} to make, ${count('update')} to change, ${count('delete')} to remove.`,
   );
-  return lines.join('\n');
+  return [...lines, ...shown].join('\n');
 }
 
 function changeLine({ action, kind, name, before, after }: Change): string {
