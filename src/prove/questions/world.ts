@@ -59,9 +59,8 @@ export function worldOf(fabric: Fabric, host: string, model: KernelModel): World
   const networks = fabric.networks.filter((network) => network.host === host);
   const endpoints = endpointsOf(fabric, host, model);
   const hostAddresses = model.interfaces
-    .filter(({ kind }) => kind !== 'loopback')
     .flatMap(({ addresses }) => addresses.map(bare))
-    .filter((address) => !address.startsWith('fe80:') && !address.startsWith('127.'));
+    .filter((address) => !/^(fe80:|127\.|::1$)/.test(address));
   const own = [...new Set(hostAddresses)];
   const ports = new Set(endpoints.map(({ nic }) => nic.port));
   const outer = model.interfaces.filter(({ name, kind, up }) => up && kind !== 'loopback' && kind !== 'bridge' && !ports.has(name));
