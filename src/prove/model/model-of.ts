@@ -61,13 +61,18 @@ function interfacesOf(state: HostState, around: Surroundings, carriers: Readonly
   }
   for (const one of around.interfaces) {
     const bridge = carriers.get(one.name);
-    if (bridge === undefined) all.set(one.name, one);
+    // What Weft gives an uplink that it manages stands there beside what is there already.
+    if (bridge === undefined)
+      all.set(one.name, { ...one, addresses: [...new Set([...one.addresses, ...(addresses.get(one.name) ?? [])])] });
     else {
       add(bridge, one.addresses);
       all.set(one.name, { ...one, addresses: [], portOf: { bridge, isolated: false, hairpin: false } });
     }
   }
-  const calls = (word: 'iptables' | 'ip6tables'): boolean => around.sysctls[`net/bridge/bridge-nf-call-${word}`] === '1';
+  const calls = (word: 'iptables' | 'ip6tables'): boolean => {
+    const key = `net/bridge/bridge-nf-call-${word}`;
+    return (state.sysctls.find((setting) => setting.key === key)?.value ?? around.sysctls[key]) === '1';
+  };
   for (const link of state.links) {
     const known = all.get(link.name);
     const own = ownInterface(link, addresses.get(link.name) ?? [], { v4: calls('iptables'), v6: calls('ip6tables') });

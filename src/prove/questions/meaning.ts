@@ -3,6 +3,7 @@
  * makes of them. Destinations are those after translation, as everywhere in flow sets; so what is asked at a gateway's port 53 stands here as what it becomes.
  */
 import type { Ports } from '../../config/flow.ts';
+import { prefixesOf } from '../../fabric/addressing.ts';
 import type { Publish, Rule } from '../../fabric/model.ts';
 import { WEFT_DNS_PORT } from '../../hoststate/ports.ts';
 import type { FlowSet, FlowSpace } from '../symbolic/flow-space.ts';
@@ -180,7 +181,10 @@ function publishedFlows({ address, ports, to, from }: Publish, sides: Sides): Pu
   // Without an address of the family there is nothing to call.
   const positions = address === undefined ? outerAddresses : [address];
   if (targets.length === 0 || positions.length === 0) return nothing;
-  const open = space.or(sides.from(sides.endpoints.filter(({ network }) => network.kind !== 'isolated')), sides.host, sides.outside);
+  const sealed = world.networks.flatMap((network) => (network.kind === 'isolated' ? prefixesOf(network) : []));
+  const guests = sides.from(sides.endpoints.filter(({ network }) => network.kind !== 'isolated'));
+  // Under the address it has there, the host counts as one of them.
+  const open = space.or(guests, space.minus(sides.host, space.source(sealed)), sides.outside);
   const users = from === undefined ? open : sides.sources(from);
   const doors = (first: (range: Publish['ports'][number]) => number): FlowSet =>
     space.or(

@@ -242,7 +242,9 @@ export class HostWalk {
   private leave(states: readonly State[]): readonly Arrival[] {
     const { bdd, fields } = this.machinery.universe;
     const arrivals: Arrival[] = [];
-    const outward = this.hooks.device('egress', states, ({ oif }) => oif);
+    // What the host sends, passed on or its own, has the MAC of the interface it leaves by.
+    const framed = states.map(({ env, set }): State => ({ env: { ...env, mac: this.ownMac(env.oif) }, set }));
+    const outward = this.hooks.device('egress', framed, ({ oif }) => oif);
     for (const state of outward) {
       const { env, set } = state;
       const names = [...(valuesOf(env.oif) ?? [])];
@@ -359,6 +361,16 @@ export class HostWalk {
     const names = [...(valuesOf(to) ?? [])].filter((name) => name !== '' && this.topology.bridgeOf(name) !== undefined);
     const same = names.map((name) => bdd.and(having(bdd, fields, from, name), having(bdd, fields, to, name)));
     return bdd.or(both, bdd.union(same));
+  }
+
+  private ownMac(link: Slot<string>): Slot<string> {
+    const macs = new Map<string, number>();
+    const { bdd, fields } = this.machinery.universe;
+    for (const name of valuesOf(link) ?? []) {
+      const mac = this.topology.interfaces.get(name)?.mac ?? OTHER_MAC;
+      macs.set(mac, bdd.or(macs.get(mac) ?? 0, having(bdd, fields, link, name)));
+    }
+    return macs.size === 0 ? absent : inParts(macs);
   }
 
   private egress(arrivals: readonly Arrival[]): readonly Arrival[] {
