@@ -125,7 +125,10 @@ export function meaningOf(sides: Sides): Meaning {
     domain,
   );
   // Addresses that are not seen outside are no way for the host and those who are there to speak with each other.
+  const isolatedSubnets = world.networks.flatMap((network) => (network.kind === 'isolated' ? prefixesOf(network) : []));
   const inward = space.or(
+    // Under the address that it has in an isolated network, it counts as one of its guests.
+    space.minus(space.and(sides.host, space.source(isolatedSubnets)), sides.to(isolated)),
     space.and(sides.host, space.source(world.inside), sides.to(shared)),
     space.and(sides.from(shared), sides.toHost, space.destination(world.inside)),
   );
@@ -181,10 +184,8 @@ function publishedFlows({ address, ports, to, from }: Publish, sides: Sides): Pu
   // Without an address of the family there is nothing to call.
   const positions = address === undefined ? outerAddresses : [address];
   if (targets.length === 0 || positions.length === 0) return nothing;
-  const sealed = world.networks.flatMap((network) => (network.kind === 'isolated' ? prefixesOf(network) : []));
   const guests = sides.from(sides.endpoints.filter(({ network }) => network.kind !== 'isolated'));
-  // Under the address it has there, the host counts as one of them.
-  const open = space.or(guests, space.minus(sides.host, space.source(sealed)), sides.outside);
+  const open = space.or(guests, sides.host, sides.outside);
   const users = from === undefined ? open : sides.sources(from);
   const doors = (first: (range: Publish['ports'][number]) => number): FlowSet =>
     space.or(

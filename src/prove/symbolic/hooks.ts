@@ -52,6 +52,10 @@ export class Hooks {
     };
   }
 
+  get looksAtEgress(): boolean {
+    return this.devices.egress.length > 0;
+  }
+
   /** netdev ingress or egress of the interface in the slot. */
   device(hook: 'ingress' | 'egress', states: readonly State[], interfaceOf: (env: Env) => Slot<string>): readonly State[] {
     const { universe } = this.machinery;

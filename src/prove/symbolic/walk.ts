@@ -243,7 +243,9 @@ export class HostWalk {
     const { bdd, fields } = this.machinery.universe;
     const arrivals: Arrival[] = [];
     // What the host sends, passed on or its own, has the MAC of the interface it leaves by.
-    const framed = states.map(({ env, set }): State => ({ env: { ...env, mac: this.ownMac(env.oif) }, set }));
+    const framed = this.hooks.looksAtEgress
+      ? states.map(({ env, set }): State => ({ env: { ...env, mac: this.ownMac(env.oif) }, set }))
+      : states;
     const outward = this.hooks.device('egress', framed, ({ oif }) => oif);
     for (const state of outward) {
       const { env, set } = state;
