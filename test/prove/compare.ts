@@ -46,7 +46,9 @@ export async function compare(
     model,
     packets.map((one) => one.packet),
   );
-  const results = await bed.send(packets);
+  const results = await bed.send(
+    packets.map((one, i) => ({ ...one, expected: stories[i]?.fate.kind === 'answered' && answers(stories[i].fate) })),
+  );
   const dropped = new Map<string, number>();
   for (const [i, story] of stories.entries()) {
     const { fate, unanswered } = story;

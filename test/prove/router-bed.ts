@@ -80,8 +80,8 @@ export interface RouterBed {
   model(sysctls?: Readonly<Record<string, string>>): Promise<KernelModel>;
   /** How `br-lan` is from now on: its ports isolated or not, and whether what it bridges passes the inet hooks. Must be put back. */
   bridge(how: { readonly isolated: boolean; readonly nfCall: boolean }): Promise<void>;
-  /** TCP and UDP, one packet each, all at once; source ports must differ. */
-  send(packets: readonly { readonly from: Party; readonly packet: SentPacket }[]): Promise<Result[]>;
+  /** TCP and UDP, one packet each, all at once; source ports must differ. An answer that is `expected` is waited for longer. */
+  send(packets: readonly { readonly from: Party; readonly packet: SentPacket; readonly expected: boolean }[]): Promise<Result[]>;
   /** Packets that rules with a counter have counted, by `family table chain index`. */
   counters(): Promise<Map<string, number>>;
   close(): Promise<void>;
@@ -188,7 +188,9 @@ export async function openRouterBed(): Promise<RouterBed> {
       for (const party of parties) await batchNft(at(party), 'flush set inet watch seen4\nflush set inet watch seen6\n');
       const answered = new Set<number>();
       const sendFrom = async (party: Party): Promise<void> => {
-        const input = packets.flatMap(({ from, packet }, id) => (from === party ? [`${id} ${tuple(packet)}\n`] : [])).join('');
+        const input = packets
+          .flatMap(({ from, packet, expected }, id) => (from === party ? [`${id} ${tuple(packet)} ${expected ? 1 : 0}\n`] : []))
+          .join('');
         if (input === '') return;
         for (const line of (await at(party).run('perl', ['-e', senderProgram], { input })).split('\n'))
           if (line !== '') answered.add(Number(line));
@@ -281,10 +283,13 @@ $| = 1; print "ready\\n"; while (1) { my $ready = $bits; select($ready, undef, u
 for my $s (@all) { next unless vec($ready, fileno($s), 1); my $from = recv($s, my $data, 100, 0); send($s, 'answer', 0, $from) if defined $from and $data eq 'x' } }
 `;
 
-/** For each `ID SOURCE DESTINATION PROTOCOL SPORT DPORT` a packet; prints the ids of those that are answered in time. A connection is closed by a reset. */
+/**
+ * For each `ID SOURCE DESTINATION PROTOCOL SPORT DPORT EXPECTED` a packet; prints the ids of those that are answered. No SYN is sent twice: the first repetition would come after
+ * one second. A connection is closed by a reset.
+ */
 const senderProgram = `
-use Socket qw(:all); use Fcntl; use Time::HiRes 'time'; my %open; my @keep;
-while (<STDIN>) { my ($id, $source, $destination, $protocol, $sport, $dport) = split;
+use Socket qw(:all); use Fcntl; use Time::HiRes 'time'; my %open; my @keep; my $waiting = 0;
+while (<STDIN>) { my ($id, $source, $destination, $protocol, $sport, $dport, $expected) = split;
 my $type = $protocol == 6 ? SOCK_STREAM : SOCK_DGRAM;
 my ($e1, $from) = getaddrinfo($source, $sport, { socktype => $type, flags => AI_NUMERICHOST }); die $e1 if $e1;
 my ($e2, $to) = getaddrinfo($destination, $dport, { socktype => $type, flags => AI_NUMERICHOST }); die $e2 if $e2;
@@ -293,12 +298,11 @@ setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1); setsockopt($s, SOL_SOCKET, SO_LINGE
 setsockopt($s, IPPROTO_IPV6, 78, 1) if $to->{family} == AF_INET6; # IPV6_FREEBIND
 bind($s, $from->{addr}) or die "bind $source $sport: $!"; push @keep, $s;
 if ($protocol == 6) { connect($s, $to->{addr}) } else { connect($s, $to->{addr}) and syswrite($s, 'x') }
-$open{$id} = [$s, $protocol] }
-my $end = time + 0.45;
-while (%open and time < $end) { my ($r, $w) = ('', '');
+$waiting += $expected; $open{$id} = [$s, $protocol, $expected] }
+my $began = time; while (%open) { my $left = $began + ($waiting > 0 ? 0.9 : 0.2) - time; last if $left <= 0; my ($r, $w) = ('', '');
 for (values %open) { if ($_->[1] == 6) { vec($w, fileno($_->[0]), 1) = 1 } else { vec($r, fileno($_->[0]), 1) = 1 } }
-select($r, $w, undef, $end - time);
-for my $id (keys %open) { my ($s, $p) = @{$open{$id}};
-if ($p == 6) { next unless vec($w, fileno($s), 1); print "$id\\n" unless unpack('i', getsockopt($s, SOL_SOCKET, SO_ERROR)); delete $open{$id} }
-else { next unless vec($r, fileno($s), 1); print "$id\\n" if defined recv($s, my $data, 100, 0); delete $open{$id} } } }
+select($r, $w, undef, $left);
+for my $id (keys %open) { my ($s, $p, $expected) = @{$open{$id}};
+if ($p == 6) { next unless vec($w, fileno($s), 1); print "$id\\n" unless unpack('i', getsockopt($s, SOL_SOCKET, SO_ERROR)); $waiting -= $expected; delete $open{$id} }
+else { next unless vec($r, fileno($s), 1); print "$id\\n" if defined recv($s, my $data, 100, 0); $waiting -= $expected; delete $open{$id} } } }
 `;
