@@ -315,6 +315,12 @@ test("the host's own packets: output, and by lo to its own addresses", () => {
   assert.equal(fate(router, { ...host, destination: '192.0.2.1' }), 'answered');
 });
 
+test('a guest without an address asks everybody, and the host hears it; from other such sources nothing is believed', () => {
+  const asks: SentPacket = { ...fromA, source: '0.0.0.0', destination: '255.255.255.255', protocol: 17, sport: 68, dport: 67 };
+  assert.equal(interpret(router, asks).delivered, 'yes');
+  assert.match(fate(router, { ...asks, destination: '10.0.0.1' }), /0\.0\.0\.0 is no address that a packet at br-lan can come from$/);
+});
+
 test('fib: local addresses by type, the way back by interface', () => {
   const fib = (result: string, ...flags: string[]): Parameters<typeof is>[0] => ({ fib: { result, flags } });
   const pre = (...statements: NftStatement[]): KernelModel => withTables(table('t', [base('pre', 'prerouting', 0, [rule(...statements)])]));

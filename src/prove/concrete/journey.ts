@@ -131,7 +131,7 @@ class Journey {
       return this.lose(world, `whether the host listens to the group ${flight.destination}`);
     if (iif !== 'lo' && isLoopback(flight.destination) && !(flight.family === 4 && this.either('route_localnet', iif)))
       return this.drop(world, 'routing', `${flight.destination} is a loopback address, which nothing from outside reaches`);
-    const route = findRoute(this.host, asked(flight, iif));
+    const route = flight.destination === EVERYBODY ? toEverybody(iif) : findRoute(this.host, asked(flight, iif));
     if (route.kind === 'unknown') return this.lose(world, route.what);
     if (route.kind === 'refused') return this.drop(world, 'routing', noRoute(flight.destination, route.how));
     const local = route.type !== 'unicast';
@@ -352,6 +352,16 @@ function translates(hook: Hook): 'destination' | 'source' | undefined {
   if (hook === 'prerouting' || hook === 'output') return 'destination';
   return hook === 'postrouting' || hook === 'input' ? 'source' : undefined;
 }
+
+/** The limited broadcast address is the host's, whatever its routes say (route.c: brd_input). */
+const EVERYBODY = '255.255.255.255';
+const toEverybody = (link: string): Route => ({
+  kind: 'route',
+  type: 'broadcast',
+  link,
+  via: undefined,
+  route: { family: 4, table: 'local', prefix: `${EVERYBODY}/32`, type: 'broadcast', link, metric: 0 },
+});
 
 const isLinkLocal = (address: string | undefined): boolean => address !== undefined && /^fe[89ab]/.test(address);
 const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';

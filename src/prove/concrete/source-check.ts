@@ -15,6 +15,8 @@ export function refusesSource(host: Host, flight: Flight, iif: string, oif: stri
   const { source } = flight;
   if (source === undefined) return { certain: false, where: 'rp_filter', why: 'the source address is not known' };
   const martian = (why: string): Refusal => ({ certain: true, where: 'source check', why });
+  // Who has no address yet asks everybody for one (DHCP).
+  if (source === '0.0.0.0' && flight.destination === '255.255.255.255') return undefined;
   if (isNoSource(source, iif)) return martian(`${source} is no address that a packet at ${iif} can come from`);
   if (flight.family === 6) return undefined;
   const setting = (name: string, combine: (a: number, b: number) => number): number =>
