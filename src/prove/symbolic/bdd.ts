@@ -16,26 +16,25 @@ const CACHE_BITS = 20;
 
 export class TooManyNodes extends Error {}
 
+/** Of a node: level, low, high, and the node after it in its bucket. Side by side, so that looking at one touches memory once. */
+const NODE = 4;
+/** Of a place in the cache: operation, both operands, result. */
+const ENTRY = 4;
+
 export class Bdd {
-  private levels = new Int32Array(1 << 18);
-  private lows = new Int32Array(1 << 18);
-  private highs = new Int32Array(1 << 18);
+  private nodes = new Int32Array(NODE << 16);
   private count = 2;
-  /** Open addressing; 0 is an empty place (terminals are never in it). */
-  private unique = new Int32Array(1 << 20);
-  private readonly cacheKeys = new Int32Array(3 << CACHE_BITS);
-  private readonly cacheResults = new Int32Array(1 << CACHE_BITS);
+  /** First node of each bucket; 0 is none. */
+  private buckets = new Int32Array(1 << 18);
+  private readonly cache = new Int32Array(ENTRY << CACHE_BITS);
   /** Of each group of variables that are quantified together: whether a level is in it. */
   private readonly groups: (readonly boolean[])[] = [];
   private readonly limit: number;
 
-  /** Throws {@link TooManyNodes} beyond `limit` nodes (16 bytes each). */
+  /** Throws {@link TooManyNodes} beyond `limit` nodes (20 bytes each). */
   constructor(limit = 30_000_000) {
     this.limit = limit;
-    this.levels[0] = TERMINAL;
-    this.levels[1] = TERMINAL;
-    this.highs[1] = 1;
-    this.lows[1] = 1;
+    this.nodes.set([TERMINAL, 0, 0, 0, TERMINAL, 1, 1, 0]);
   }
 
   get size(): number {
@@ -43,15 +42,15 @@ export class Bdd {
   }
 
   level(node: number): number {
-    return this.levels[node] ?? TERMINAL;
+    return this.nodes[node * NODE] ?? TERMINAL;
   }
 
   low(node: number): number {
-    return this.lows[node] ?? 0;
+    return this.nodes[node * NODE + 1] ?? 0;
   }
 
   high(node: number): number {
-    return this.highs[node] ?? 0;
+    return this.nodes[node * NODE + 2] ?? 0;
   }
 
   isTerminal(node: number): boolean {
@@ -61,48 +60,47 @@ export class Bdd {
   /** The node that asks `level` and goes on at `low` or `high`, whose levels are behind it. */
   node(level: number, low: number, high: number): number {
     if (low === high) return low;
-    const mask = this.unique.length - 1;
-    let place = hash(level, low, high) & mask;
-    for (;;) {
-      const found = this.unique[place] ?? 0;
-      if (found === 0) break;
-      if (this.levels[found] === level && this.lows[found] === low && this.highs[found] === high) return found;
-      place = (place + 1) & mask;
+    const { nodes } = this;
+    const bucket = hash(level, low, high) & (this.buckets.length - 1);
+    for (let found = this.buckets[bucket] ?? 0; found !== 0;) {
+      const at = found * NODE;
+      if (nodes[at] === level && nodes[at + 1] === low && nodes[at + 2] === high) return found;
+      found = nodes[at + 3] ?? 0;
     }
-    return this.insert(place, level, low, high);
+    return this.insert(bucket, level, low, high);
   }
 
-  private insert(place: number, level: number, low: number, high: number): number {
+  private insert(bucket: number, level: number, low: number, high: number): number {
     const made = this.count++;
     if (made >= this.limit) throw new TooManyNodes();
-    if (made === this.levels.length) this.grow();
-    this.levels[made] = level;
-    this.lows[made] = low;
-    this.highs[made] = high;
-    this.unique[place] = made;
-    if (this.count * 2 > this.unique.length) this.rehash();
+    if (made * NODE === this.nodes.length) this.grow();
+    const at = made * NODE;
+    this.nodes[at] = level;
+    this.nodes[at + 1] = low;
+    this.nodes[at + 2] = high;
+    this.nodes[at + 3] = this.buckets[bucket] ?? 0;
+    this.buckets[bucket] = made;
+    if (this.count > this.buckets.length) this.rehash();
     return made;
   }
 
   private grow(): void {
-    const larger = (old: Int32Array): Int32Array<ArrayBuffer> => {
-      const made = new Int32Array(old.length * 2);
-      made.set(old);
-      return made;
-    };
-    this.levels = larger(this.levels);
-    this.lows = larger(this.lows);
-    this.highs = larger(this.highs);
+    const made = new Int32Array(this.nodes.length * 2);
+    made.set(this.nodes);
+    this.nodes = made;
   }
 
   private rehash(): void {
-    this.unique = new Int32Array(this.unique.length * 2);
-    const mask = this.unique.length - 1;
-    for (let node = 2; node < this.count; node++) {
-      let place = hash(this.level(node), this.low(node), this.high(node)) & mask;
-      while (this.unique[place] !== 0) place = (place + 1) & mask;
-      this.unique[place] = node;
+    const { nodes, count } = this;
+    const buckets = new Int32Array(this.buckets.length * 4);
+    const mask = buckets.length - 1;
+    for (let node = 2; node < count; node++) {
+      const at = node * NODE;
+      const bucket = hash(nodes[at] ?? 0, nodes[at + 1] ?? 0, nodes[at + 2] ?? 0) & mask;
+      nodes[at + 3] = buckets[bucket] ?? 0;
+      buckets[bucket] = node;
     }
+    this.buckets = buckets;
   }
 
   /** The set in which a variable is 1. */
@@ -136,23 +134,23 @@ export class Bdd {
   }
 
   private apply(op: number, a: number, b: number): number {
-    const slot = hash(op, a, b) & ((1 << CACHE_BITS) - 1);
-    const key = slot * 3;
-    if (this.cacheKeys[key] === op && this.cacheKeys[key + 1] === a && this.cacheKeys[key + 2] === b) return this.cacheResults[slot] ?? 0;
-    const la = this.levels[a] ?? TERMINAL;
-    const lb = this.levels[b] ?? TERMINAL;
+    const { cache, nodes } = this;
+    const key = (hash(op, a, b) & ((1 << CACHE_BITS) - 1)) * ENTRY;
+    if (cache[key] === op && cache[key + 1] === a && cache[key + 2] === b) return cache[key + 3] ?? 0;
+    const la = nodes[a * NODE] ?? TERMINAL;
+    const lb = nodes[b * NODE] ?? TERMINAL;
     const top = la < lb ? la : lb;
-    const a0 = la === top ? (this.lows[a] ?? 0) : a;
-    const a1 = la === top ? (this.highs[a] ?? 0) : a;
-    const b0 = lb === top ? (this.lows[b] ?? 0) : b;
-    const b1 = lb === top ? (this.highs[b] ?? 0) : b;
+    const a0 = la === top ? (nodes[a * NODE + 1] ?? 0) : a;
+    const a1 = la === top ? (nodes[a * NODE + 2] ?? 0) : a;
+    const b0 = lb === top ? (nodes[b * NODE + 1] ?? 0) : b;
+    const b1 = lb === top ? (nodes[b * NODE + 2] ?? 0) : b;
     const low = op === AND ? this.and(a0, b0) : op === OR ? this.or(a0, b0) : this.minus(a0, b0);
     const high = op === AND ? this.and(a1, b1) : op === OR ? this.or(a1, b1) : this.minus(a1, b1);
     const result = this.node(top, low, high);
-    this.cacheKeys[key] = op;
-    this.cacheKeys[key + 1] = a;
-    this.cacheKeys[key + 2] = b;
-    this.cacheResults[slot] = result;
+    cache[key] = op;
+    cache[key + 1] = a;
+    cache[key + 2] = b;
+    cache[key + 3] = result;
     return result;
   }
 
@@ -186,20 +184,20 @@ export class Bdd {
   }
 
   private quantify(kind: number, group: number, member: readonly boolean[], set: number): number {
-    const level = this.levels[set] ?? TERMINAL;
+    const level = this.level(set);
     // Nothing of the group is asked behind its last member.
     if (set < 2 || level >= member.length) return set;
     const op = kind + 8 * (group + 1);
-    const slot = hash(op, set, 0) & ((1 << CACHE_BITS) - 1);
-    const key = slot * 3;
-    if (this.cacheKeys[key] === op && this.cacheKeys[key + 1] === set && this.cacheKeys[key + 2] === 0) return this.cacheResults[slot] ?? 0;
+    const { cache } = this;
+    const key = (hash(op, set, 0) & ((1 << CACHE_BITS) - 1)) * ENTRY;
+    if (cache[key] === op && cache[key + 1] === set && cache[key + 2] === 0) return cache[key + 3] ?? 0;
     const low = this.quantify(kind, group, member, this.low(set));
     const high = this.quantify(kind, group, member, this.high(set));
     const result = member[level] !== true ? this.node(level, low, high) : kind === EXISTS ? this.or(low, high) : this.and(low, high);
-    this.cacheKeys[key] = op;
-    this.cacheKeys[key + 1] = set;
-    this.cacheKeys[key + 2] = 0;
-    this.cacheResults[slot] = result;
+    cache[key] = op;
+    cache[key + 1] = set;
+    cache[key + 2] = 0;
+    cache[key + 3] = result;
     return result;
   }
 

@@ -157,7 +157,9 @@ export class Routing {
       const equal = equals.get(prefix) ?? { route, length, outcomes: new Map<string, Outcome>() };
       equals.set(prefix, equal);
       const outcome = outcomeOf(route);
-      equal.outcomes.set(`${outcome.type} ${outcome.link ?? ''}`, outcome);
+      // Every link has a route of its own to link-local addresses and groups, which are nobody's question.
+      if (equal.outcomes.size === 0 || !/^(fe80|ff00):/.test(route.prefix))
+        equal.outcomes.set(`${outcome.type} ${outcome.link ?? ''}`, outcome);
     }
     // The best one last, over what is worse.
     const sorted = [...equals.values()].sort((a, b) => a.length - b.length || b.route.metric - a.route.metric);
