@@ -1,16 +1,17 @@
 /**
- * Rules made with iptables-nft hold matches of iptables, of which nft's JSON tells the name only; its text listing translates them. The one that
- * decides nearly every such ruleset is the connection's state (Docker, ufw and libvirt accept replies by it), so that one is taken from the text.
+ * Rules made with iptables-nft hold matches and targets of iptables, of which nft's JSON tells the name only; its text listing translates them (Docker, ufw and
+ * libvirt are full of them). Those that {@link xtMatches} and {@link xtTargets} know are taken from the text.
  */
 import { isRecord, text } from './nft-json.ts';
 import type { NftRule, NftStatement, NftTable } from './nft.ts';
+import { xtMatches, xtTargets, type XtWords } from './nft-xt-words.ts';
 
 /** True when the text listing of this table (`nft list table FAMILY NAME`) would tell more than its JSON. */
 export function needsListing(table: NftTable): boolean {
-  return table.chains.some(({ rules }) => rules.some(({ statements }) => statements.some(isStateMatch)));
+  return table.chains.some(({ rules }) => rules.some(({ statements }) => statements.some((statement) => wordsOf(statement) !== undefined)));
 }
 
-/** The table with iptables' `conntrack` and `state` matches as nft has them, wherever `listing` says without doubt what they are. */
+/** The table with iptables' matches and targets as nft has them, wherever `listing` says without doubt what they are. */
 export function withListing(table: NftTable, listing: string): NftTable {
   const lines = ruleLines(listing);
   return {
@@ -18,31 +19,44 @@ export function withListing(table: NftTable, listing: string): NftTable {
     chains: table.chains.map((chain) => {
       const texts = lines.get(chain.name) ?? [];
       if (texts.length !== chain.rules.length) return chain;
-      return { ...chain, rules: chain.rules.map((rule, i) => withState(rule, texts[i] ?? '')) };
+      return { ...chain, rules: chain.rules.map((rule, i) => translate(rule, texts[i] ?? '', table.family)) };
     }),
   };
 }
 
-function isStateMatch(statement: NftStatement): boolean {
-  if (!('unknown' in statement) || !isRecord(statement.unknown)) return false;
+function wordsOf(statement: NftStatement): XtWords | undefined {
+  if (!('unknown' in statement) || !isRecord(statement.unknown)) return undefined;
   const xt = statement.unknown['xt'];
-  return isRecord(xt) && xt['type'] === 'match' && (text(xt['name']) === 'conntrack' || text(xt['name']) === 'state');
+  if (!isRecord(xt)) return undefined;
+  const known = xt['type'] === 'match' ? xtMatches : xtTargets;
+  const name = text(xt['name']);
+  return Object.hasOwn(known, name) ? known[name] : undefined;
 }
 
-function withState(rule: NftRule, line: string): NftRule {
-  if (rule.statements.filter(isStateMatch).length !== 1) return rule;
-  const found = [...line.matchAll(/\bct (\S+) (!= )?([a-z,]+)/g)];
-  const [state] = found;
-  const words = state?.[3]?.split(',') ?? [];
-  const known = words.every((word) => ['invalid', 'new', 'established', 'related', 'untracked'].includes(word));
-  if (found.length !== 1 || state?.[1] !== 'state' || !known) return rule;
-  // iptables' negation means none of the words; nft translates it to `!= a,b`, which compares the bits.
-  const negated = state[2] !== undefined;
-  if (negated && words.length !== 1) return rule;
-  const [word] = words;
-  const right = words.length === 1 && word !== undefined ? word : { '|': words };
-  const match: NftStatement = { match: { op: negated ? '!=' : 'in', left: { ct: { key: 'state' } }, right } };
-  return { ...rule, statements: rule.statements.map((statement) => (isStateMatch(statement) ? match : statement)) };
+/** In the order in which they stand in the rule; where the line has more or fewer of such words than the rule such matches, none of them is taken. */
+function translate(rule: NftRule, line: string, family: string): NftRule {
+  const kinds = new Set(rule.statements.map(wordsOf).filter((words) => words !== undefined));
+  if (kinds.size === 0) return rule;
+  // What is quoted, a comment or a log's prefix, may look like anything.
+  const plain = `${line.replaceAll(/"[^"]*"/g, '""').replaceAll(/\/\*.*?\*\//g, '')} `;
+  const around = { family, drops: plain.endsWith(' drop ') };
+  const found = new Map<XtWords, (NftStatement | undefined)[]>();
+  for (const kind of kinds) {
+    const phrases = [...plain.matchAll(kind.words)];
+    const wanted = rule.statements.filter((statement) => wordsOf(statement) === kind).length;
+    if (phrases.length !== wanted || plain.match(kind.alike)?.length !== wanted) continue;
+    found.set(
+      kind,
+      phrases.map(([, ...groups]) => kind.read(groups, around)),
+    );
+  }
+  return {
+    ...rule,
+    statements: rule.statements.map((statement) => {
+      const kind = wordsOf(statement);
+      return (kind && found.get(kind)?.shift()) ?? statement;
+    }),
+  };
 }
 
 /** Rules of each chain as the listing has them, one a line. */
@@ -56,7 +70,7 @@ function ruleLines(listing: string): Map<string, string[]> {
       rules = [];
       chains.set(chain, rules);
     } else if (line === '}') rules = undefined;
-    else if (rules && line !== '' && !/^(type \w+ hook|policy|comment) /.test(line)) rules.push(raw);
+    else if (rules && line !== '' && !/^(type \w+ hook|policy|comment) /.test(line)) rules.push(line);
   }
   return chains;
 }

@@ -22,11 +22,14 @@ const isEthernet = (host: Host, name: string): boolean | undefined => (host.inte
 function masqueradeAddresses(host: Host, nextHop: string | undefined, { oif, flight }: View): readonly string[] | undefined {
   if (oif === undefined) return undefined;
   const towards = flight.family === 4 ? (nextHop ?? flight.destination) : flight.destination;
-  const own = addressTowards(host.interface(oif)?.addresses ?? [], flight.family, towards);
+  const own = addressTowards((host.interface(oif)?.addresses ?? []).filter(isWide), flight.family, towards);
   if (own !== undefined) return [own];
-  const others = host.model.interfaces.flatMap(({ addresses, up }) => (up ? addresses : [])).map(withoutLength);
-  return others.filter((address) => address.includes(':') === (flight.family === 6) && !/^(127\.|::1$|fe[89ab])/.test(address));
+  const others = host.model.interfaces.flatMap(({ addresses, up }) => (up ? addresses.filter(isWide) : [])).map(withoutLength);
+  return others.filter((address) => address.includes(':') === (flight.family === 6) && !/^fe[89ab]/.test(address));
 }
+
+/** No loopback address, which stands for nobody: what is masqueraded on `lo` borrows one too. */
+const isWide = (address: string): boolean => !/^(127\.|::1\/)/.test(address);
 
 function redirectAddresses(host: Host, { hook, iif, flight }: View): readonly string[] | undefined {
   if (hook === 'output') return [flight.family === 4 ? '127.0.0.1' : '::1'];

@@ -155,9 +155,10 @@ function fieldValue(protocol: string, field: string, view: View): Value {
     case 'ah':
     case 'comp':
       return flight.protocol === { esp: 50, ah: 51, comp: 108 }[protocol] ? UNKNOWN : ABSENT;
-    // Neither ARP nor tagged frames are among the packets that are asked about.
+    // Neither ARP, tagged frames nor packets with a routing header are among those that are asked about.
     case 'arp':
     case 'vlan':
+    case 'rt':
       return ABSENT;
     default:
       return UNKNOWN;

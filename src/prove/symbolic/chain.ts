@@ -8,7 +8,7 @@ import { ruleText } from '../rule-text.ts';
 import { unknownStatement } from './unknown-statement.ts';
 import type { DecidedBy } from '../packet-model.ts';
 import type { State } from './env.ts';
-import { envKey, merge } from './env.ts';
+import { envKey, merge, notKnown } from './env.ts';
 import type { Matcher } from './matching.ts';
 import type { Translator } from './translate.ts';
 import type { Routing } from './routing.ts';
@@ -97,6 +97,10 @@ class ChainWalk {
 
   private isPlainStatement(statement: NftStatement): boolean {
     if ('mangle' in statement || 'notrack' in statement) return false;
+    if ('unknown' in statement) {
+      const step = unknownStatement(statement.unknown);
+      if (step === 'marks' || step === 'maybe untracks' || (step === 'anything' && this.translates)) return false;
+    }
     if (this.translates && ['dnat', 'snat', 'masquerade', 'redirect'].some((word) => word in statement)) return false;
     return targetsOf(statement, this.table).every((target) => {
       const inner = this.chains.get(target);
@@ -235,19 +239,31 @@ class ChainWalk {
     const step = unknownStatement(raw);
     if (step === 'goes on') ways.after.push(state);
     else if (step === 'anything') this.anything(state, ways);
-    else if (step === 'maybe stops') {
+    else if (step === 'marks') ways.after.push({ env: { ...env, mark: undefined, ctMark: undefined }, set });
+    else if (step === 'maybe untracks') {
+      const untracked = env.tracking === 'none' ? bdd.and(set, ways.question('untracks')) : 0;
+      ways.after.push({ env, set: bdd.minus(set, untracked) }, { env: { ...env, tracking: 'untracked' }, set: untracked });
+    } else if (step === 'maybe stops') {
       const matched = ways.question('match');
       ways.after.push({ env, set: bdd.and(set, matched) });
       ways.next.push({ env, set: bdd.minus(set, matched) });
     } else for (const verdict of step.verdicts) this.verdict(verdict, state, ways);
   }
 
-  /** Dropped, accepted, or on to the next rule. */
+  /** Dropped, accepted, or on to the next rule; in a chain of translations perhaps accepted as something that nobody knows. */
   private anything({ env, set }: State, ways: Ways): void {
     const { bdd } = this.machinery.universe;
     const lives = bdd.and(set, ways.question('lives'));
     const accepted = ways.question('accepted');
-    ways.through.accepted.push({ env, set: bdd.and(lives, accepted) });
+    const translated = this.translates && env.tracking === 'new' ? bdd.and(bdd.and(lives, accepted), ways.question('translates')) : 0;
+    ways.through.accepted.push({ env, set: bdd.minus(bdd.and(lives, accepted), translated) });
+    if (translated !== 0) {
+      const to = this.hook === 'prerouting' || this.hook === 'output';
+      const other: State['env'] = to
+        ? { ...env, destination: notKnown, dport: notKnown, dnat: true }
+        : { ...env, source: notKnown, sport: notKnown, snat: true };
+      ways.through.accepted.push({ env: other, set: translated });
+    }
     ways.next.push({ env, set: bdd.minus(lives, accepted) });
   }
 }

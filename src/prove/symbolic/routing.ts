@@ -3,7 +3,7 @@
  */
 import type { KernelModel, ModelRoute, ModelRule, RouteType } from '../kernel-model.ts';
 import type { Env, Slot } from './env.ts';
-import { constant, inParts, valuesOf, where, withinSpans } from './env.ts';
+import { absent, constant, inParts, valuesOf, where, withinSpans } from './env.ts';
 import { joinSpans, spansOf } from './layout.ts';
 import { boundsOf } from './numbers.ts';
 import type { Universe } from './universe.ts';
@@ -214,20 +214,33 @@ export class Routing {
     });
   }
 
-  /** `fib saddr . iif oif`: whether the address has a route by that very interface (nft_fib_ipv4.c: `fl4.flowi4_oif`). */
-  reachedBy(slot: Slot<number>, iif: Slot<string>): number | undefined {
+  /**
+   * `fib saddr . iif oif`: whether the best route to the address leads by that very interface (nft_fib_ipv4.c, nft_fib_ipv6.c; tried on Linux 6.18: a worse one by
+   * it does not count). Of link-local addresses every interface has its own. What comes by `lo` always does.
+   */
+  reachedBy({ destination, source, iif, mark }: Question): number | undefined {
     const { bdd, fields } = this.universe;
     const names = valuesOf(iif);
     if (!names) return undefined;
+    const routed = this.lookup({ destination, source, iif: absent, mark }, 1);
     const sets: number[] = [];
     for (const name of names) {
       const here = where(bdd, fields, iif, (one) => one === name);
       if (here === undefined) return undefined;
       if (here === 0) continue;
-      const routed = ['main', 'default', 'local'].flatMap((table) => this.group(this.paint(table, -1, name), slot));
-      sets.push(bdd.and(here, bdd.union(routed.filter(({ type }) => type === 'unicast').map(({ set }) => set))));
+      const best =
+        name === 'lo' ? 1 : bdd.union(routed.filter(({ type, link }) => type === 'unicast' && link === name).map(({ set }) => set));
+      sets.push(bdd.and(here, bdd.or(best, this.linkLocal(destination, name))));
     }
     return bdd.union(sets);
+  }
+
+  private linkLocal(slot: Slot<number>, link: string): number {
+    const { bdd, fields, family } = this.universe;
+    const span = family === 6 ? this.universe.addressSpan('fe80::/10') : undefined;
+    if (!span) return 0;
+    const own = this.group(this.paint('main', -1, link), slot).filter(({ type }) => type === 'unicast');
+    return bdd.and(withinSpans(bdd, fields, slot, [span]) ?? 0, bdd.union(own.map(({ set }) => set)));
   }
 
   /** `local`, `broadcast`, `multicast`, `anycast`, `unicast`: what the local table and the address itself say (inet_addr_type(), nft_fib(8)). */

@@ -109,6 +109,8 @@ function fieldTerm(protocol: string, field: string, asking: Asking): Term | unde
       return undefined;
     case 'arp':
     case 'vlan':
+    // No packet that is asked about has a routing header.
+    case 'rt':
       return { domain: 'number', slot: absent, present: 0 };
     default:
       return undefined;
@@ -184,7 +186,8 @@ function fibTerm(result: string, flags: readonly string[], { env, routing, unive
   if (result === 'type' && more.length === 0 && (flag === 'daddr' || flag === 'saddr'))
     return { domain: 'word', slot: routing.kindOf(flag === 'daddr' ? env.destination : env.source), present: 1 };
   if ((result === 'oif' || result === 'oifname') && flag === 'saddr' && flags.includes('iif')) {
-    const reached = routing.reachedBy(env.source, env.iif);
+    const mark = flags.includes('mark') ? env.mark : 0;
+    const reached = routing.reachedBy({ destination: env.source, source: env.destination, iif: env.iif, mark });
     if (reached === undefined) return undefined;
     return {
       domain: 'word',

@@ -31,17 +31,24 @@ export class Translator {
   private readonly universe: Universe;
   /** Primary address of each interface, as its number; what has none is not in it. */
   private readonly primary: ReadonlyMap<string, number>;
+  /** Addresses that an interface without one may borrow. */
+  private readonly lent: readonly number[];
 
   constructor(universe: Universe, model: KernelModel) {
     this.universe = universe;
     const { family, addresses } = universe;
+    const wide = (own: readonly string[]): readonly number[] =>
+      own
+        .filter((text) => !/^(fe80|127\.|::1\/)/.test(text))
+        .flatMap((text) => addressNumber(family, text) ?? [])
+        .map((number) => addresses.at(number));
     this.primary = new Map(
       model.interfaces.flatMap(({ name, addresses: own }) => {
-        const numbers = own.filter((text) => !/^(fe80|127\.|::1\/)/.test(text)).flatMap((text) => addressNumber(family, text) ?? []);
-        const [first] = numbers;
-        return first === undefined ? [] : [[name, addresses.at(first)] as const];
+        const [first] = wide(own);
+        return first === undefined ? [] : [[name, first] as const];
       }),
     );
+    this.lent = [...new Set(model.interfaces.flatMap(({ addresses: own, up }) => (up ? wide(own) : [])))];
   }
 
   translate(statement: NftStatement, state: State, hook: Hook, table: NftTable, matcher: Matcher, asking: Asking): Translated {
@@ -59,7 +66,10 @@ export class Translator {
     return { translated: [state], untouched: [] };
   }
 
-  /** To the primary address of the way out; without one the packet is dropped (nf_nat_masquerade.c). */
+  /**
+   * To the primary address of the way out. Without one it is another interface's, which one depends on the order in which they were made (inet_select_addr,
+   * ipv6_dev_get_saddr); where there is none at all, the packet is dropped (nf_nat_masquerade.c).
+   */
   private masquerade(state: State): Translated {
     const { bdd, fields } = this.universe;
     const { oif } = state.env;
@@ -67,12 +77,22 @@ export class Translator {
     if (!names) return { translated: [set(state.env, 'source', { address: notKnown }, state.set)], untouched: [] };
     const translated: State[] = [];
     for (const name of names) {
-      const address = this.primary.get(name);
-      if (address === undefined) continue;
-      const here = bdd.and(state.set, having(bdd, fields, oif, name));
-      if (here !== 0) translated.push(set(state.env, 'source', { address: constant(address) }, here));
+      const own = this.primary.get(name);
+      let here = bdd.and(state.set, having(bdd, fields, oif, name));
+      const choices = own === undefined ? this.lent : [own];
+      for (const [i, address] of choices.entries()) {
+        const chosen = i === choices.length - 1 ? here : bdd.and(here, this.borrows(name, i));
+        here = bdd.minus(here, chosen);
+        if (chosen !== 0) translated.push(set(state.env, 'source', { address: constant(address) }, chosen));
+      }
     }
     return { translated, untouched: [] };
+  }
+
+  private borrows(name: string, i: number): number {
+    return this.universe.unknown(`masquerading at ${name} borrows ${i}`, {
+      what: `masquerading at ${name}, which has no address: which interface lends one`,
+    });
   }
 
   /** To the host itself: the address of the interface it came in by, or the loopback address for its own packets (nf_nat_redirect.c). */
