@@ -23,6 +23,7 @@ import { register as registerInstall } from './commands/install.ts';
 import { register as registerInit } from './commands/init.ts';
 import { register as registerRehearse } from './commands/rehearse.ts';
 import { register as registerCapture } from './commands/capture.ts';
+import { register as registerMatrix } from './commands/matrix.ts';
 import { register as registerLogs } from './commands/logs.ts';
 import { register as registerPlan } from './commands/plan.ts';
 import { register as registerRestore } from './commands/restore.ts';
@@ -51,6 +52,7 @@ const commands: readonly Register[] = [
   registerStatus,
   registerWatch,
   registerShow,
+  registerMatrix,
   registerExplain,
   registerExport,
   registerLogs,
@@ -164,9 +166,6 @@ function noCommandDiagnostic(program: Command): Diagnostic {
   return { code: 'usage', severity: 'error', message: `${name} needs the name of a command, such as \`${name} ${example}\`` };
 }
 
-/** In the contract, and not built yet: a guess at a similar name would mislead. */
-const announced = ['matrix'];
-
 /** Commander's `error: unknown command 'aply'\n(Did you mean apply?)` as one of our sentences. */
 function usageDiagnostic(text: string): Diagnostic {
   const sentence = text
@@ -174,13 +173,6 @@ function usageDiagnostic(text: string): Diagnostic {
     .trim()
     .replace(/\s*\n\s*/g, ' ')
     .replace(/\(Did you mean (.*)\?\)$/, '- did you mean $1?');
-  const unknown = /^unknown command '(.*?)'/.exec(sentence)?.[1] ?? '';
-  if (announced.includes(unknown))
-    return {
-      code: 'not-supported-yet',
-      severity: 'error',
-      message: `\`weft ${unknown}\` is not supported yet; \`weft --help\` lists what is`,
-    };
   const many = /^too many arguments for '(.*)'\. Expected (\d+) arguments? but got \d+: (.*)\.$/.exec(sentence);
   if (many) {
     const [, name = '', expected = '', given = ''] = many;

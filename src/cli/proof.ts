@@ -5,6 +5,7 @@ import type { ConfigFile } from '../config/model.ts';
 import type { Diagnostic, Report } from '../diagnostic/diagnostic.ts';
 import type { Fabric } from '../fabric/model.ts';
 import { assumedOuterWorld } from '../fabric/outer-world.ts';
+import type { KernelModel } from '../prove/kernel-model.ts';
 import { bridgedGuests } from '../prove/model/bridged-guests.ts';
 import { modelOf } from '../prove/model/model-of.ts';
 import { joinReports, proveModel, type ExpectationAnswer, type ProofReport } from '../prove/questions/report.ts';
@@ -12,17 +13,20 @@ import { table } from './table.ts';
 
 /** From the file alone: its hosts as they would be, with every container attached. */
 export function proveFile(fabric: Fabric, hosts: readonly string[]): ProofReport {
-  // A container that is attached later has the same rules; without its port there would be nothing to prove of it.
+  return joinReports(
+    hosts.map((host) =>
+      proveModel({ fabric, host, model: wantedModel(fabric, host) }, { assumed: assumedOuterWorld(fabric, host).assumed }),
+    ),
+  );
+}
+
+/** A host as the file wants it, with every container attached: one that is attached later has the same rules. */
+export function wantedModel(fabric: Fabric, host: string): KernelModel {
   const containers = fabric.guests.filter(({ kind }) => kind === 'container');
   const attachments = new Map(containers.map(({ name }) => [name, `/run/netns/${name}`]));
-  return joinReports(
-    hosts.map((host) => {
-      const facts = assumedFacts(fabric, host);
-      const state = compileHost(fabric, host, facts, { attachments, services: () => [] });
-      const model = modelOf(state, facts, { bridgedGuests: bridgedGuests(fabric, host) });
-      return proveModel({ fabric, host, model }, { assumed: assumedOuterWorld(fabric, host).assumed });
-    }),
-  );
+  const facts = assumedFacts(fabric, host);
+  const state = compileHost(fabric, host, facts, { attachments, services: () => [] });
+  return modelOf(state, facts, { bridgedGuests: bridgedGuests(fabric, host) });
 }
 
 /** An error for each expectation and proof that is refuted; warnings for those that say nothing. `config`: for the places in the file. */

@@ -65,7 +65,6 @@ const usage: readonly { args: readonly string[]; says: RegExp }[] = [
   { args: ['check', '--jso'], says: /^error usage: unknown option '--jso' - did you mean --json\?\n$/ },
   { args: ['xyzzy'], says: /^error usage: unknown command 'xyzzy': see `weft --help`\n$/ },
   { args: ['check', 'extra'], says: /^error usage: `extra` is more than check takes: see `weft check --help`\n$/ },
-  { args: ['matrix'], says: /^error not-supported-yet: `weft matrix` is not supported yet; `weft --help` lists what is\n$/ },
   { args: ['check', '-f', ''], says: /^error usage: -f is empty/ },
   { args: ['check', '-f'], says: /^error usage: option '-f, --file <file>' argument missing/ },
 ];

@@ -21,6 +21,8 @@ export interface Meaning {
   readonly required: FlowSet;
   /** Of `allowed`, what Weft itself offers its guests: DHCP, DNS and ping at their gateway. */
   readonly housekeeping: FlowSet;
+  /** What questions at port 53 of a gateway become. */
+  readonly questions: FlowSet;
   /** Of it, DHCP, which passes whatever the file says. */
   readonly leases: FlowSet;
   /** Between guests on an outer network and others here: they send by their own router, of which nothing is known. */
@@ -139,6 +141,7 @@ export function meaningOf(sides: Sides): Meaning {
     required: space.minus(required, space.or(sides.toItself(), dnsAsked, services.optional, dhcpFlows(space), inward, taken, byRouter)),
     housekeeping: space.or(services.always, services.dns, services.required, services.optional),
     leases: services.always,
+    questions: services.dns,
     byRouter,
     ruleSet,
     publishSet,
