@@ -8,6 +8,7 @@ import { assumedOuterWorld } from '../fabric/outer-world.ts';
 import type { KernelModel } from '../prove/kernel-model.ts';
 import { bridgedGuests } from '../prove/model/bridged-guests.ts';
 import { modelOf } from '../prove/model/model-of.ts';
+import type { Lint } from '../prove/questions/lints.ts';
 import { joinReports, proveModel, type ExpectationAnswer, type ProofReport } from '../prove/questions/report.ts';
 import { table } from './table.ts';
 
@@ -15,7 +16,7 @@ import { table } from './table.ts';
 export function proveFile(fabric: Fabric, hosts: readonly string[]): ProofReport {
   return joinReports(
     hosts.map((host) =>
-      proveModel({ fabric, host, model: wantedModel(fabric, host) }, { assumed: assumedOuterWorld(fabric, host).assumed }),
+      proveModel({ fabric, host, model: wantedModel(fabric, host) }, { assumed: assumedOuterWorld(fabric, host).assumed, lints: true }),
     ),
   );
 }
@@ -30,7 +31,7 @@ export function wantedModel(fabric: Fabric, host: string): KernelModel {
 }
 
 /** An error for each expectation and proof that is refuted; warnings for those that say nothing. `config`: for the places in the file. */
-export function reportProofs({ expectations, proofs }: ProofReport, config: ConfigFile | undefined, report: Report): void {
+export function reportProofs({ expectations, proofs, lints }: ProofReport, config: ConfigFile | undefined, report: Report): void {
   const place = ({ entry }: ExpectationAnswer): Pick<Diagnostic, 'span'> => (config === undefined ? {} : { span: config.span(entry.path) });
   for (const answer of expectations) {
     const { text, verdict, counterexample, because, vacuous } = answer;
@@ -42,6 +43,7 @@ export function reportProofs({ expectations, proofs }: ProofReport, config: Conf
       report({ code: 'expectation-vacuous', severity: 'warning', message, ...place(answer) });
     }
   }
+  for (const lint of lints) report(lintProblem(lint));
   for (const { text, verdict, counterexample, because } of proofs) {
     if (verdict === 'proved') continue;
     const details = [counterexample, because].filter((one) => one !== undefined).join('; ');
@@ -51,6 +53,19 @@ export function reportProofs({ expectations, proofs }: ProofReport, config: Conf
       report({ code: 'proof-refuted', severity: 'error', message });
     } else report({ code: 'proof-unknown', severity: 'warning', message: `it is not proved that ${text}${shown}.` });
   }
+}
+
+const why: Readonly<Record<Lint['kind'], string>> = {
+  never: 'no packet that Weft decides about can match it',
+  blocked: 'all of it is blocked',
+  covered: 'other rules say all of it already',
+  default: 'all of it is allowed by default (`egress`, `from-host`)',
+};
+
+function lintProblem({ rule, kind, by }: Lint): Diagnostic {
+  const names = by.map(({ text, span }) => `\`${text}\` (line ${span.line})`).join(', ');
+  const message = `\`${rule.text}\` under \`${rule.action}\` does nothing: ${why[kind]}${names === '' ? '' : ` by ${names}`}; take it out, or say what is meant.`;
+  return { code: 'rule-without-effect', severity: 'warning', message, span: rule.span };
 }
 
 export const isRefuted = ({ expectations, proofs }: ProofReport): boolean =>

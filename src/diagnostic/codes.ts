@@ -67,6 +67,7 @@ export const diagnosticCodes = [
   'expectation-vacuous',
   'proof-refuted',
   'proof-unknown',
+  'rule-without-effect',
   // this host
   'not-root',
   'program-missing',

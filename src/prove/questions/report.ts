@@ -6,6 +6,7 @@ import { TooManyNodes } from '../symbolic/bdd.ts';
 import type { SentPacket } from '../packet-model.ts';
 import { together, type Finding, type Verdict } from './answer.ts';
 import { findingOf } from './expectations.ts';
+import { lintsOf, type Lint } from './lints.ts';
 import { narrowing, proofNames, proofSentences, proofsOf, type ProofName } from './proofs.ts';
 import { kindsIn, subjectsOf, type Case, type Subject } from './subject.ts';
 import { becauseText, counterexampleText } from './words.ts';
@@ -35,11 +36,15 @@ export interface ProofAnswer extends Answer {
 export interface ProofReport {
   readonly expectations: readonly ExpectationAnswer[];
   readonly proofs: readonly ProofAnswer[];
+  /** Rules that do nothing; of a file with several hosts not looked for. */
+  readonly lints: readonly Lint[];
 }
 
 export interface ReportOptions {
   /** Addresses that stand for those of the uplink which the file does not say. */
   readonly assumed?: readonly string[];
+  /** Also look for rules that do nothing. */
+  readonly lints?: true;
 }
 
 /** IPv4 and IPv6 of one host. */
@@ -76,10 +81,11 @@ function undecided({ expect }: Fabric, because: string): ProofReport {
   return {
     expectations: expect.map((entry) => ({ text: entry.text, entry, verdict: 'unknown', because })),
     proofs: proofNames.map((name) => ({ name, text: proofSentences[name], verdict: 'unknown', because })),
+    lints: [],
   };
 }
 
-function proveHost(families: readonly BothWays[], { assumed = [] }: ReportOptions): ProofReport {
+function proveHost(families: readonly BothWays[], { assumed = [], lints }: ReportOptions): ProofReport {
   const unsaid = new Set(assumed);
   const expect = families[0]?.whole.world.fabric.expect ?? [];
   const expectations = expect.map((entry): ExpectationAnswer => {
@@ -104,16 +110,17 @@ function proveHost(families: readonly BothWays[], { assumed = [] }: ReportOption
     });
     return { name, text: proofSentences[name], ...answerOf(findings).answer };
   });
-  return { expectations, proofs };
+  return { expectations, proofs, lints: lints === true ? lintsOf(families.map(({ whole }) => whole)) : [] };
 }
 
 /** Of several hosts: an expectation is about those that have its guests. */
 export function joinReports(reports: readonly ProofReport[]): ProofReport {
   const [first] = reports;
-  if (first === undefined || reports.length === 1) return first ?? { expectations: [], proofs: [] };
+  if (first === undefined || reports.length === 1) return first ?? { expectations: [], proofs: [], lints: [] };
   return {
     expectations: first.expectations.map((_, i) => worst(reports.flatMap(({ expectations }) => expectations[i] ?? []))),
     proofs: first.proofs.map((_, i) => worst(reports.flatMap(({ proofs }) => proofs[i] ?? []))),
+    lints: [],
   };
 }
 
