@@ -30,7 +30,9 @@ export function passBaseChain(machinery: Machinery, table: NftTable, chain: NftC
   const walk = new ChainWalk(machinery, table, base.type === 'nat', base.hook);
   const passed = states.flatMap((state) => {
     const { accepted, ended } = walk.through(chain, state);
-    return base.policy === 'drop' ? accepted : [...accepted, ...ended];
+    const alive = base.policy === 'drop' ? accepted : [...accepted, ...ended];
+    // Only after a chain of this type does the kernel look for another way because of a mark (nft_chain_route.c).
+    return base.type === 'route' ? alive.map(({ env, set }) => ({ env: { ...env, routeMark: env.mark }, set })) : alive;
   });
   return merge(machinery.universe.bdd, passed);
 }
@@ -222,7 +224,7 @@ class ChainWalk {
     if ('accept' in verdict) ways.through.accepted.push(state);
     else if ('drop' in verdict) return;
     else if ('return' in verdict) ways.through.ended.push(state);
-    else if ('continue' in verdict) ways.next.push(state);
+    else if ('continue' in verdict) ways.after.push(state);
     else {
       const inner = this.chains.get('jump' in verdict ? verdict.jump.target : verdict.goto.target);
       if (!inner) return this.anything(state, ways);

@@ -63,6 +63,8 @@ export interface Env extends Tuple {
   /** Undefined: not known. */
   readonly mark: number | undefined;
   readonly ctMark: number | undefined;
+  /** The mark that the way out of the host's own packet was found with. */
+  readonly routeMark: number | undefined;
   /** `none`: connection tracking has not seen it yet. */
   readonly tracking: 'none' | 'untracked' | 'new' | 'established';
   /** Connection tracking keeps an entry for it. */
@@ -85,7 +87,7 @@ const trackings = ['none', 'untracked', 'new', 'established'] as const;
 export function envKey(env: Env): string {
   const { source, destination, sport, dport, iif, oif, mac, mark, ctMark } = env;
   const ids = [source, destination, sport, dport, iif, oif, mac].map(({ id }) => id).join(' ');
-  return `${ids} ${mark} ${ctMark} ${trackings.indexOf(env.tracking)} ${env.tracked} ${env.reply} ${env.dnat} ${env.snat}`;
+  return `${ids} ${mark} ${ctMark} ${env.routeMark} ${trackings.indexOf(env.tracking)} ${env.tracked} ${env.reply} ${env.dnat} ${env.snat}`;
 }
 
 /** States of the same situation as one. */

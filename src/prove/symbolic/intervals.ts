@@ -43,9 +43,15 @@ export class Intervals {
 
   /** The intervals that make up the values `from` to `to`; throws when these were no constants, for no set could say it. */
   span(from: bigint, to: bigint): Span {
-    const span = { from: this.at(from), to: this.at(to) };
-    if (this.first(span.from) !== from || this.final(span.to) !== to) throw new Error(`${from}-${to} was not among the constants`);
+    const span = this.spanOf(from, to);
+    if (!span) throw new Error(`${from}-${to} was not among the constants`);
     return span;
+  }
+
+  /** As {@link span}; undefined when no set can say it. */
+  spanOf(from: bigint, to: bigint): Span | undefined {
+    const span = { from: this.at(from), to: this.at(to) };
+    return this.first(span.from) === from && this.final(span.to) === to ? span : undefined;
   }
 
   first(index: number): bigint {

@@ -254,7 +254,7 @@ export class Matcher {
         return addressRange(element) === undefined ? undefined : (this.universe.addressSpan(element) ?? 'none');
       const range = addressRange(element);
       if (!range) return undefined;
-      return range.from.family === family ? addresses.span(ipNumber(range.from), ipNumber(range.to)) : 'none';
+      return range.from.family === family ? addresses.spanOf(ipNumber(range.from), ipNumber(range.to)) : 'none';
     }
     const number = (value: NftExpr): bigint | undefined => {
       const found =
@@ -263,7 +263,7 @@ export class Matcher {
     };
     const [from, to] = typeof element === 'object' && 'range' in element ? element.range.map(number) : [number(element), number(element)];
     if (from === undefined || to === undefined) return undefined;
-    return (domain === 'port' ? ports : protocols).span(from, to);
+    return (domain === 'port' ? ports : protocols).spanOf(from, to);
   }
 }
 

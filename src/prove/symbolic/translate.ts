@@ -10,6 +10,7 @@ import type { KernelModel } from '../kernel-model.ts';
 import type { Hook } from './chain.ts';
 import type { Env, Slot, State } from './env.ts';
 import { constant, having, notKnown, valuesOf, withinSpans } from './env.ts';
+import type { Span } from './intervals.ts';
 import type { Matcher } from './matching.ts';
 import { addressNumber } from './numbers.ts';
 import type { Asking } from './terms.ts';
@@ -29,26 +30,35 @@ interface Target {
 
 export class Translator {
   private readonly universe: Universe;
-  /** Primary address of each interface, as its number; what has none is not in it. */
-  private readonly primary: ReadonlyMap<string, number>;
+  /** Addresses of each interface, as their numbers, with their subnets; what has none is not in it. */
+  private readonly own: ReadonlyMap<string, readonly { readonly address: number; readonly subnet: Span }[]>;
+  /** Gateways by each interface. */
+  private readonly nextHops: ReadonlyMap<string, readonly number[]>;
   /** Addresses that an interface without one may borrow. */
   private readonly lent: readonly number[];
 
   constructor(universe: Universe, model: KernelModel) {
     this.universe = universe;
     const { family, addresses } = universe;
-    const wide = (own: readonly string[]): readonly number[] =>
-      own
-        .filter((text) => !/^(fe80|127\.|::1\/)/.test(text))
-        .flatMap((text) => addressNumber(family, text) ?? [])
-        .map((number) => addresses.at(number));
-    this.primary = new Map(
-      model.interfaces.flatMap(({ name, addresses: own }) => {
-        const [first] = wide(own);
-        return first === undefined ? [] : [[name, first] as const];
+    this.own = new Map(
+      model.interfaces.flatMap(({ name, addresses: texts }) => {
+        const own = texts.flatMap((text) => {
+          const number = /^(fe80|127\.|::1\/)/.test(text) ? undefined : addressNumber(family, text);
+          const subnet = universe.addressSpan(text);
+          return number === undefined || subnet === undefined ? [] : [{ address: addresses.at(number), subnet }];
+        });
+        return own.length === 0 ? [] : [[name, own] as const];
       }),
     );
-    this.lent = [...new Set(model.interfaces.flatMap(({ addresses: own, up }) => (up ? wide(own) : [])))];
+    const hops = new Map<string, number[]>();
+    for (const { link, via } of model.routes) {
+      const number = link === undefined || via === undefined ? undefined : addressNumber(family, via);
+      if (link !== undefined && number !== undefined) hops.set(link, [...(hops.get(link) ?? []), addresses.at(number)]);
+    }
+    this.nextHops = hops;
+    this.lent = [
+      ...new Set(model.interfaces.flatMap(({ name, up }) => (up ? (this.own.get(name) ?? []) : [])).map(({ address }) => address)),
+    ];
   }
 
   translate(statement: NftStatement, state: State, hook: Hook, table: NftTable, matcher: Matcher, asking: Asking): Translated {
@@ -67,8 +77,8 @@ export class Translator {
   }
 
   /**
-   * To the primary address of the way out. Without one it is another interface's, which one depends on the order in which they were made (inet_select_addr,
-   * ipv6_dev_get_saddr); where there is none at all, the packet is dropped (nf_nat_masquerade.c).
+   * To an address of the way out: the one in the subnet of the next hop, else the first. Without one it is another interface's, which one depends on the order in
+   * which they were made (inet_select_addr, ipv6_dev_get_saddr); where there is none at all, the packet is dropped (nf_nat_masquerade.c).
    */
   private masquerade(state: State): Translated {
     const { bdd, fields } = this.universe;
@@ -77,13 +87,21 @@ export class Translator {
     if (!names) return { translated: [set(state.env, 'source', { address: notKnown }, state.set)], untouched: [] };
     const translated: State[] = [];
     for (const name of names) {
-      const own = this.primary.get(name);
-      let here = bdd.and(state.set, having(bdd, fields, oif, name));
-      const choices = own === undefined ? this.lent : [own];
+      let rest = bdd.and(state.set, having(bdd, fields, oif, name));
+      const own = this.own.get(name) ?? [];
+      for (const { address, subnet } of own.length > 1 ? own : []) {
+        const here = bdd.and(rest, withinSpans(bdd, fields, state.env.destination, [subnet]) ?? 0);
+        rest = bdd.minus(rest, here);
+        if (here !== 0) translated.push(set(state.env, 'source', { address: constant(address) }, here));
+      }
+      if (rest === 0) continue;
+      const towards = this.nextHops.get(name) ?? [];
+      const fit = towards.map((hop) => (own.find(({ subnet }) => subnet.from <= hop && hop <= subnet.to) ?? own[0])?.address);
+      const choices = own.length === 0 ? this.lent : [...new Set([...fit, ...(fit.length === 0 ? [own[0]?.address] : [])])];
       for (const [i, address] of choices.entries()) {
-        const chosen = i === choices.length - 1 ? here : bdd.and(here, this.borrows(name, i));
-        here = bdd.minus(here, chosen);
-        if (chosen !== 0) translated.push(set(state.env, 'source', { address: constant(address) }, chosen));
+        const here = i === choices.length - 1 ? rest : bdd.and(rest, this.borrows(name, i));
+        rest = bdd.minus(rest, here);
+        if (here !== 0 && address !== undefined) translated.push(set(state.env, 'source', { address: constant(address) }, here));
       }
     }
     return { translated, untouched: [] };
@@ -110,8 +128,9 @@ export class Translator {
     if (!names) return { translated: [set(state.env, 'destination', { address: notKnown, ...toPort }, state.set)], untouched: [] };
     const translated: State[] = [];
     for (const name of names) {
-      const address = this.primary.get(name);
-      if (address === undefined) continue;
+      const [first] = this.own.get(name) ?? [];
+      if (!first) continue;
+      const { address } = first;
       const here = bdd.and(state.set, having(bdd, fields, state.env.iif, name));
       if (here !== 0) translated.push(set(state.env, 'destination', { address: constant(address), ...toPort }, here));
     }

@@ -8,6 +8,7 @@ import type { Machinery } from './chain.ts';
 import { absent, constant, having, inParts, itself, merge, told, valuesOf, where, withinSpans } from './env.ts';
 import type { Env, Slot, State } from './env.ts';
 import { Hooks } from './hooks.ts';
+import { Layer2 } from './layer2.ts';
 import { byLink, questionOf } from './routing.ts';
 import type { Routed } from './routing.ts';
 import { Topology } from './topology.ts';
@@ -26,6 +27,7 @@ export class HostWalk {
   private readonly machinery: Machinery;
   private readonly hooks: Hooks;
   private readonly topology: Topology;
+  private readonly layer2: Layer2;
   private readonly admission: Admission;
   private readonly portSlot: Slot<string>;
   private readonly linkSlot: Slot<string>;
@@ -37,6 +39,7 @@ export class HostWalk {
     this.admission = new Admission(machinery, model);
     this.hooks = new Hooks(machinery, model);
     this.topology = new Topology(universe, model);
+    this.layer2 = new Layer2(machinery, this.topology);
     const names = universe.origins.map((name) => (name === '' ? undefined : name));
     this.portSlot = told('origin', names);
     this.linkSlot = told(
@@ -72,7 +75,7 @@ export class HostWalk {
     const { universe } = this.machinery;
     const wire: Env = { ...this.start(), mac: told('origin', this.topology.honestMacs(universe.origins)), iif: this.portSlot };
     const set = universe.bdd.minus(universe.valid, universe.fields.origin.is(0));
-    return this.receive(this.raise(this.ingress([{ env: wire, set }], this.portSlot, this.linkSlot).devious, this.linkSlot));
+    return this.receive(this.raise(this.ingress([{ env: wire, set }], this.portSlot, this.linkSlot).devious, this.linkSlot), this.portSlot);
   }
 
   /** The replies to what has arrived; sets are still of the packets that began it. */
@@ -117,6 +120,7 @@ export class HostWalk {
       protocol: itself('protocol'),
       mark: 0,
       ctMark: 0,
+      routeMark: 0,
       tracking: 'none',
       tracked: false,
       reply: false,
@@ -128,7 +132,7 @@ export class HostWalk {
   /** Frames at the interface in `iif`: up to the host, and across bridges. */
   private arrive(states: readonly State[], port: Slot<string>, link: Slot<string>): readonly Arrival[] {
     const { up, across } = this.ingress(states, port, link);
-    return [...this.receive(this.raise(up, link)), ...this.across(across, port, link)];
+    return [...this.receive(this.raise(up, link), port), ...this.across(across, port, link)];
   }
 
   /**
@@ -147,7 +151,7 @@ export class HostWalk {
     const up: State[] = [...plain];
     const across: State[] = [];
     for (const { env, set } of after) {
-      const neighbours = bdd.and(set, this.forNeighbours(env, port));
+      const neighbours = bdd.and(set, this.layer2.forNeighbours(env, port));
       if (neighbours !== 0) across.push({ env, set: neighbours });
       const rest = bdd.minus(set, neighbours);
       if (rest !== 0) up.push(...toHost([{ env, set: rest }]));
@@ -155,32 +159,16 @@ export class HostWalk {
     return { up, across, devious: toHost(across) };
   }
 
-  /** Frames that an honest sender at the port addresses to others on its layer 2. */
-  private forNeighbours(env: Env, port: Slot<string>): number {
-    const { bdd, fields } = this.machinery.universe;
-    const unicast = where(bdd, fields, this.machinery.routing.kindOf(env.destination), (kind) => kind === 'unicast') ?? 0;
-    const bridges = new Set([...(valuesOf(port) ?? [])].flatMap((name) => this.topology.bridgeOf(name) ?? []));
-    const sets = [...bridges].map((bridge) => {
-      const outer = new Set(this.topology.outerPorts(bridge));
-      const stations = this.topology.stationsAt(bridge);
-      const [to] = stations ? this.topology.slotsOf(stations, env.destination) : [absent];
-      const known = stations ? this.at(bridge, env) : 0;
-      const through = where(bdd, fields, to, (name) => this.topology.isThroughHost(name)) ?? 0;
-      const toStation = known === 0 ? 0 : bdd.minus(bdd.minus(known, through), this.mayNot(port, to));
-      const inner = outer.size === 0 ? 0 : (where(bdd, fields, port, (name) => !outer.has(name)) ?? 0);
-      const here = where(bdd, fields, port, (name) => this.topology.bridgeOf(name) === bridge) ?? 0;
-      return bdd.and(here, bdd.or(toStation, bdd.minus(inner, known)));
-    });
-    return bdd.and(unicast, bdd.union(sets));
-  }
-
   /** From here on the interface is the bridge, not its port. */
   private raise(states: readonly State[], link: Slot<string>): readonly State[] {
     return states.map(({ env, set }) => ({ env: { ...env, iif: link }, set }));
   }
 
-  private receive(states: readonly State[]): readonly Arrival[] {
-    return this.route(this.hooks.ip('prerouting', states));
+  private receive(states: readonly State[], port: Slot<string>): readonly Arrival[] {
+    const { bdd } = this.machinery.universe;
+    return this.route(
+      this.hooks.ip('prerouting', states).map(({ env, set }) => ({ env, set: bdd.minus(set, this.layer2.bridgedAway(env, port)) })),
+    );
   }
 
   private route(states: readonly State[]): readonly Arrival[] {
@@ -212,7 +200,12 @@ export class HostWalk {
   private send(states: readonly State[]): readonly Arrival[] {
     const after = this.hooks.ip('output', this.ways(states));
     // What was translated or marked on its way is routed again (ip_route_me_harder()).
-    const again = this.ways(after.map(({ env, set }) => ({ env: { ...env, oif: absent }, set })));
+    const again = this.ways(
+      after.map(({ env, set }) => {
+        const translated = env.reply ? env.snat : env.dnat;
+        return { env: { ...env, oif: absent, routeMark: translated ? env.mark : env.routeMark }, set };
+      }),
+    );
     const { bdd, fields } = this.machinery.universe;
     const out = this.hooks.ip('postrouting', again);
     const toItself = (env: Env): number => having(bdd, fields, env.oif, 'lo');
@@ -230,7 +223,7 @@ export class HostWalk {
     return states.flatMap(({ env, set }) => {
       const inside = withinSpans(bdd, fields, env.source, loopback === undefined ? [] : [loopback]) ?? 0;
       const routed = this.machinery.routing
-        .lookup(questionOf(env), set)
+        .lookup({ ...questionOf(env), mark: env.routeMark }, set)
         .map((one) => (one.type === 'local' ? one : { ...one, set: bdd.minus(one.set, inside) }));
       const toItself = routed.filter(({ type }) => type === 'local').map((one): Routed => ({ ...one, type: 'unicast', link: 'lo' }));
       const ways = byLink(bdd, [...routed.filter(({ type }) => type !== 'local'), ...toItself], true);
@@ -244,7 +237,7 @@ export class HostWalk {
     const arrivals: Arrival[] = [];
     // What the host sends, passed on or its own, has the MAC of the interface it leaves by.
     const framed = this.hooks.looksAtEgress
-      ? states.map(({ env, set }): State => ({ env: { ...env, mac: this.ownMac(env.oif) }, set }))
+      ? states.map(({ env, set }): State => ({ env: { ...env, mac: this.layer2.ownMac(env.oif) }, set }))
       : states;
     const outward = this.hooks.device('egress', framed, ({ oif }) => oif);
     for (const state of outward) {
@@ -253,7 +246,7 @@ export class HostWalk {
       // All stations at once: a reply then comes from wherever its address says.
       const [port, mac] = this.topology.whereabouts(env.destination);
       const owned =
-        port === undefined ? 0 : bdd.union(names.map((name) => bdd.and(having(bdd, fields, env.oif, name), this.at(name, env))));
+        port === undefined ? 0 : bdd.union(names.map((name) => bdd.and(having(bdd, fields, env.oif, name), this.layer2.at(name, env))));
       const here = bdd.and(set, owned);
       if (port !== undefined && here !== 0)
         arrivals.push(...this.egress(this.throughBridge([{ env, set: here, at: { kind: 'station', port, mac }, link: env.oif }])));
@@ -296,12 +289,6 @@ export class HostWalk {
     });
   }
 
-  /** Packets whose destination is a station's at that interface. */
-  private at(name: string, env: Env): number {
-    const { bdd, fields } = this.machinery.universe;
-    return withinSpans(bdd, fields, env.destination, this.topology.spansAt(name)) ?? 0;
-  }
-
   /** Frames that a bridge forwards from port to port. */
   private across(states: readonly State[], port: Slot<string>, link: Slot<string>): readonly Arrival[] {
     const { bdd, fields, family } = this.machinery.universe;
@@ -324,7 +311,8 @@ export class HostWalk {
           const passed = seen ? this.hooks.ip('postrouting', this.hooks.ip('forward', both)) : both;
           const last = this.hooks.bridged(
             'postrouting',
-            passed.map((state) => ({ env: { ...state.env, iif: port, oif: out }, set: state.set })),
+            // There a frame has a way out only.
+            passed.map((state) => ({ env: { ...state.env, iif: absent, oif: out }, set: state.set })),
           );
           arrivals.push(...last.map((state): Arrival => ({ ...one, ...state })));
         }
@@ -337,15 +325,15 @@ export class HostWalk {
   private ontoBridge(bridge: string, { env, set }: State, from: Slot<string> | undefined, link: Slot<string>): readonly Arrival[] {
     const { bdd, fields } = this.machinery.universe;
     const stations = this.topology.stationsAt(bridge);
-    const owned = bdd.and(set, this.at(bridge, env));
+    const owned = bdd.and(set, this.layer2.at(bridge, env));
     const arrivals: Arrival[] = [];
     if (stations && owned !== 0) {
       const [port, mac] = this.topology.slotsOf(stations, env.destination);
-      const kept = from === undefined ? owned : bdd.minus(owned, this.mayNot(from, port));
+      const kept = from === undefined ? owned : bdd.minus(owned, this.layer2.mayNot(from, port));
       arrivals.push({ env, set: kept, at: { kind: 'station', port, mac }, link });
     }
     const [outer] = this.topology.outerPorts(bridge);
-    const others = bdd.minus(set, this.at(bridge, env));
+    const others = bdd.minus(set, this.layer2.at(bridge, env));
     if (outer !== undefined && others !== 0) {
       const back = from === undefined ? 0 : (where(bdd, fields, from, (name) => name === outer || this.topology.isolated(name)) ?? 0);
       const kept = bdd.minus(others, this.topology.isolated(outer) ? back : from === undefined ? 0 : having(bdd, fields, from, outer));
@@ -353,26 +341,6 @@ export class HostWalk {
     }
     const there = arrivals.filter((one) => one.set !== 0);
     return this.egress(from === undefined ? this.throughBridge(there) : there);
-  }
-
-  /** Not back out of the port it came in by, and not from one isolated port to another. */
-  private mayNot(from: Slot<string>, to: Slot<string>): number {
-    const { bdd, fields } = this.machinery.universe;
-    const isolated = (slot: Slot<string>): number => where(bdd, fields, slot, (name) => this.topology.isolated(name)) ?? 0;
-    const both = bdd.and(isolated(from), isolated(to));
-    const names = [...(valuesOf(to) ?? [])].filter((name) => name !== '' && this.topology.bridgeOf(name) !== undefined);
-    const same = names.map((name) => bdd.and(having(bdd, fields, from, name), having(bdd, fields, to, name)));
-    return bdd.or(both, bdd.union(same));
-  }
-
-  private ownMac(link: Slot<string>): Slot<string> {
-    const macs = new Map<string, number>();
-    const { bdd, fields } = this.machinery.universe;
-    for (const name of valuesOf(link) ?? []) {
-      const mac = this.topology.interfaces.get(name)?.mac ?? OTHER_MAC;
-      macs.set(mac, bdd.or(macs.get(mac) ?? 0, having(bdd, fields, link, name)));
-    }
-    return macs.size === 0 ? absent : inParts(macs);
   }
 
   private egress(arrivals: readonly Arrival[]): readonly Arrival[] {
@@ -402,6 +370,7 @@ function replyEnv({ env }: Arrival): Omit<Env, 'mac' | 'iif'> {
     dport: sport,
     oif: absent,
     mark: 0,
+    routeMark: 0,
     tracking: 'none',
     reply: true,
   };
