@@ -79,6 +79,7 @@ export function collect(models: readonly KernelModel[], family: Family, extra: C
   };
   const number = (from: number, to: number): void => {
     if (from >= 0 && to <= 65535) ports.add(BigInt(from), BigInt(to));
+    if (family === 4 && from > 65535 && to < 2 ** 32) addresses.add(BigInt(from), BigInt(to));
     if (from >= 0 && to <= 255) protocols.add(BigInt(from), BigInt(to));
   };
   const interval = (value: object): void => {

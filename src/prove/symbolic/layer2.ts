@@ -77,4 +77,14 @@ export class Layer2 {
     }
     return macs.size === 0 ? absent : inParts(macs);
   }
+
+  /** Packets of which a station is both source and destination, as they are when they arrive. */
+  toItself({ source, destination }: Env): number {
+    const { bdd, fields } = this.machinery.universe;
+    const both = [...this.topology.owned].map((index) => {
+      const span = [{ from: index, to: index }];
+      return bdd.and(withinSpans(bdd, fields, source, span) ?? 0, withinSpans(bdd, fields, destination, span) ?? 0);
+    });
+    return bdd.union(both);
+  }
 }

@@ -250,6 +250,8 @@ export class Matcher {
   private spanOf(domain: 'address' | 'port' | 'protocol', element: NftExpr): Span | 'none' | undefined {
     const { family, addresses, ports, protocols } = this.universe;
     if (domain === 'address') {
+      // Of a raw field, a number.
+      if (typeof element === 'number') return family === 4 ? addresses.spanOf(BigInt(element), BigInt(element)) : undefined;
       if (typeof element === 'string')
         return addressRange(element) === undefined ? undefined : (this.universe.addressSpan(element) ?? 'none');
       const range = addressRange(element);

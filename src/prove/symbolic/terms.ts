@@ -133,8 +133,17 @@ function transportTerm(protocol: string, field: string, asking: Asking): Term | 
   return undefined;
 }
 
-/** Ports by their place, and the hardware address that a DHCP client says it has, which for an honest one is its MAC (RFC 2131). */
+/** Offset and length in bits (RFC 791, 8200). */
+const places4: Readonly<Record<string, string>> = { '72,8': 'protocol', '96,32': 'saddr', '128,32': 'daddr' };
+const places6: Readonly<Record<string, string>> = { '48,8': 'nexthdr', '64,128': 'saddr', '192,128': 'daddr' };
+
+/** Addresses and ports by their place, and the hardware address that a DHCP client says it has, which for an honest one is its MAC (RFC 2131). */
 function rawTerm(base: string, offset: number, length: number, asking: Asking): Term | undefined {
+  if (base === 'nh') {
+    const [protocol, places] = asking.universe.family === 4 ? (['ip', places4] as const) : (['ip6', places6] as const);
+    const field = places[`${offset},${length}`];
+    return field === undefined ? undefined : fieldTerm(protocol, field, asking);
+  }
   if (base !== 'th') return undefined;
   if (length === 16 && offset === 0) return transportTerm('th', 'sport', asking);
   if (length === 16 && offset === 16) return transportTerm('th', 'dport', asking);

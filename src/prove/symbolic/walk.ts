@@ -85,7 +85,9 @@ export class HostWalk {
       if (arrival.at.kind === 'host')
         return { arrival, back: this.send([{ env: { ...env, mac: absent, iif: absent }, set: arrival.set }]) };
       const { port, mac } = arrival.at;
-      return { arrival, back: this.arrive([{ env: { ...env, mac, iif: port }, set: arrival.set }], port, arrival.link) };
+      // What a machine would answer to an address of its own never leaves it.
+      const set = this.machinery.universe.bdd.minus(arrival.set, this.layer2.toItself(arrival.env));
+      return { arrival, back: this.arrive([{ env: { ...env, mac, iif: port }, set }], port, arrival.link) };
     });
   }
 
