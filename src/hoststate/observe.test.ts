@@ -174,19 +174,19 @@ test('what somebody has put on a bridge is told from the interface whose place t
     links: bridges.map((name) => ({ kind: 'bridge', name, alias: '', mac: '', mtu: 1500 })),
     enslaved: enslaved.map((name) => ({ interface: name, bridge: 'br-lan' })),
   });
-  const recorded = [state(['br-nat', 'br-lan'], 'eth0')];
+  const applied = [state(['br-nat', 'br-lan'], 'eth0')];
   const lan = '02:00:00:00:00:0e';
-  const cases: readonly (readonly [what: string, links: readonly object[], states: typeof recorded, strangers: readonly string[]])[] = [
-    ['on a NAT network', [nat(), onNat('eth1', '02:00:00:00:00:11')], recorded, ['eth1']],
+  const cases: readonly (readonly [what: string, links: readonly object[], states: typeof applied, strangers: readonly string[]])[] = [
+    ['on a NAT network', [nat(), onNat('eth1', '02:00:00:00:00:11')], applied, ['eth1']],
     ['on a NAT network, without a record', [nat(), onNat('eth1', '02:00:00:00:00:11')], [], ['eth1']],
-    ['on a NAT network that frames of pass iptables', [bridge('br-nat', '02:00:00:00:00:01', 1), onNat('eth1', lan)], recorded, ['eth1']],
-    ['the own interface', [bridge('br-lan', lan, 1), onLan('eth0', lan)], recorded, []],
-    ['the own interface, everything changed', [bridge('br-lan', '02:00:00:00:00:ff', 0), onLan('eth0', lan)], recorded, []],
+    ['on a NAT network that frames of pass iptables', [bridge('br-nat', '02:00:00:00:00:01', 1), onNat('eth1', lan)], applied, ['eth1']],
+    ['the own interface', [bridge('br-lan', lan, 1), onLan('eth0', lan)], applied, []],
+    ['the own interface, everything changed', [bridge('br-lan', '02:00:00:00:00:ff', 0), onLan('eth0', lan)], applied, []],
     ['the own interface, without a record', [bridge('br-lan', lan, 0), onLan('eth0', lan)], [], []],
-    ['the own interface by another name', [bridge('br-lan', lan, 1), onLan('enp1s0', lan)], recorded, []],
-    ['a second one', [bridge('br-lan', lan, 1), onLan('eth0', lan), onLan('eth1', '02:00:00:00:00:11')], recorded, ['eth1']],
+    ['the own interface by another name', [bridge('br-lan', lan, 1), onLan('enp1s0', lan)], applied, []],
+    ['a second one', [bridge('br-lan', lan, 1), onLan('eth0', lan), onLan('eth1', '02:00:00:00:00:11')], applied, ['eth1']],
     ['a second one, without a record', [bridge('br-lan', lan, 1), onLan('eth0', lan), onLan('eth1', '02:00:00:00:00:11')], [], ['eth1']],
-    ['the interface on the wrong bridge', [nat(), bridge('br-lan', lan, 1), onNat('eth0', lan)], recorded, ['eth0']],
+    ['the interface on the wrong bridge', [nat(), bridge('br-lan', lan, 1), onNat('eth0', lan)], applied, ['eth0']],
   ];
   for (const [what, json, states, strangers] of cases) {
     const links = readLinks(json);
