@@ -48,8 +48,8 @@ export interface Inputs {
   readonly lockFile: string;
   /** `--host`, if given. */
   readonly host: string | undefined;
-  /** Of Weft: another version may compile the same file to something else. */
-  readonly version: string;
+  /** Which program Weft is: another build may compile the same file to something else. */
+  readonly build: string;
 }
 
 /** Has nft look at the rules without loading them. Throws WeftError (exit 2): nothing was touched. */
@@ -62,7 +62,7 @@ async function tryRules({ kernel }: ApplyContext, text: string): Promise<void> {
 }
 
 export interface Recognised {
-  /** The file, the lock, the host's facts and Weft's version are those of the last apply. */
+  /** The file, the lock, the host's facts and Weft's program are those of the last apply. */
   readonly inputs: boolean;
   /** Nobody has touched the ruleset, Weft's links, settings or services since: the record stands for the observation. */
   readonly kernel: boolean;
@@ -111,8 +111,6 @@ async function digestOf(inputs: Inputs, facts: HostFacts): Promise<string> {
   // Forwarding and accept_ra as they are now are Weft's own doing.
   const { uplink, interfaces, routes } = facts;
   return createHash('sha256')
-    .update(
-      canonicalJson([inputs.version, inputs.file, inputs.host ?? null, file ?? null, lock ?? null, uplink ?? null, interfaces, routes]),
-    )
+    .update(canonicalJson([inputs.build, inputs.file, inputs.host ?? null, file ?? null, lock ?? null, uplink ?? null, interfaces, routes]))
     .digest('hex');
 }

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import {
   WEFT_LINK_GROUP,
   type Address,
+  type Enslaved,
   type GuestSide,
   type HostState,
   type Link,
@@ -13,7 +14,7 @@ import {
   type Service,
   type Sysctl,
 } from '../hoststate/model.ts';
-import { isOwnLink, type SeenLink } from '../hoststate/observe-links.ts';
+import { isOwnLink, strangersOn, type SeenLink } from '../hoststate/observe-links.ts';
 import { observeInsides } from '../kernel/insides.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { observe, type Observation, type ObserveOptions } from '../kernel/observe.ts';
@@ -74,12 +75,13 @@ export function ownPart(
 ): HostState {
   const states = [...records.map((record) => record.state), wanted];
   const guests = presentGuests(states, records, claims);
+  const strangers = strangersOn(seen.links, states);
   return {
     fabric: records.at(-1)?.state.fabric ?? wanted.fabric,
     host: records.at(-1)?.state.host ?? wanted.host,
     modules: seen.own.modules,
-    links: presentLinks(seen.links, seen.own.links, states, claims),
-    enslaved: seen.own.enslaved,
+    links: presentLinks(seen.links, seen.own.links, states, claims).map((link) => withStrangers(link, strangers)),
+    enslaved: seen.own.enslaved.filter((entry) => !strangers.some((stranger) => sameJson(stranger, entry))),
     addresses: [...seen.own.addresses.filter((address) => !isKernelLinkLocal(address.address)), ...givenToOthers(seen, states)],
     routes: seen.own.routes,
     neighbors: seen.own.neighbors,
@@ -133,6 +135,11 @@ function presentLinks(all: readonly SeenLink[], own: readonly Link[], states: re
     .filter((link) => claimed.has(link.name) && !isOwnLink(link) && !isOthersVlan(link))
     .map((link) => untaggedLink(link, known.get(link.name)));
   return [...own.map((link) => withPeer(link, known.get(link.name))), ...untagged];
+}
+
+function withStrangers(link: Link, strangers: readonly Enslaved[]): Link {
+  const on = strangers.filter((entry) => entry.bridge === link.name).map((entry) => entry.interface);
+  return link.kind === 'bridge' && on.length > 0 ? { ...link, strangers: on } : link;
 }
 
 /** Others make VLANs of such names too (`em0.10`), perhaps at the same moment; Weft's are in its group from the first. */

@@ -1,7 +1,6 @@
 /**
  * Opens what every command that changes or inspects the host needs: the kernel's door, the state directory, the lock.
  */
-import { rm, rmdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Diagnostic } from '../diagnostic/diagnostic.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
@@ -11,6 +10,7 @@ import { faultsFromEnvironment } from './faults.ts';
 import { lockPath, openStore, type Directories } from './store.ts';
 import { checkPlace } from './place.ts';
 import { repair, type Repair } from './repair.ts';
+import { leaveIfIdle } from './run-directory.ts';
 import type { ApplyContext } from './context.ts';
 import { armWatchdog } from './watchdog.ts';
 
@@ -84,25 +84,19 @@ export async function withLock<T>(
     await checkPlace(context);
     return await work(await bringToEnd(context, report, options));
   } finally {
-    // Nothing of Weft is on this host (yet): the lock alone does not stay either. While it is held, so that nobody has it by then.
-    if (!context.store.exists('applied') && !context.store.exists('journal')) await removeLock(context.directories);
+    await leaveIfIdle(context);
     await lock.release();
   }
 }
 
-async function removeLock(directories: Directories): Promise<void> {
-  await rm(lockPath(directories), { force: true });
-  await rmdir(directories.run).catch(() => undefined);
-}
-
 /** A holder says who it is right after it has the lock, and is silent once it lets go: a silent one is asked again, and its lock tried again, this long. */
 const silenceMs = 5000;
-/** `weft watch` mends something and is soon done; nobody who calls another command can be expected to know of it. */
+/** `weft watch` mends something and is soon done, and so is the watchdog; nobody who calls another command can be expected to know of them. */
 const watchMs = 30_000;
 
 function patienceWith(holder: LockHolder | undefined): number {
   if (holder === undefined) return silenceMs;
-  return holder.command.split(' ').includes('watch') ? watchMs : 0;
+  return holder.command.split(' ').some((word) => word === 'watch' || word === 'watchdog') ? watchMs : 0;
 }
 
 async function lockOrRefuse({ kernel }: ApplyContext, path: string, waitMs: number): Promise<Lock> {

@@ -19,6 +19,7 @@ import { WeftError } from '../diagnostic/diagnostic.ts';
 import type { Fabric } from '../fabric/model.ts';
 import type { HostFacts, HostState } from '../hoststate/model.ts';
 import type { BootTime } from '../kernel/clock.ts';
+import { ofToday, type StoredRecord } from './earlier-records.ts';
 import type { Watched } from './fingerprint.ts';
 import type { Listed } from './readback.ts';
 
@@ -51,7 +52,7 @@ export interface AppliedRecord {
 }
 
 export interface Digest extends Watched {
-  /** Hash of everything the host state was computed from: file, lock, host, attachments, Weft's own version. */
+  /** Hash of everything the host state was computed from: file, lock, host, Weft's own program. */
   readonly inputs: string;
   /** Fingerprint of the running kernel as the apply left it. */
   readonly kernel: string;
@@ -159,7 +160,8 @@ export function openStore(directory: string): Store {
       const text = await readFileIfThere(path(name));
       if (text === undefined) return undefined;
       try {
-        return unpacked(JSON.parse(text));
+        const content: unknown = JSON.parse(text);
+        return (records.has(name) ? unpacked(content as StoredRecord) : content) as Contents[typeof name];
       } catch (cause) {
         throw new WeftError(
           2,
@@ -198,6 +200,8 @@ export function openStore(directory: string): Store {
   };
 }
 
+const records: ReadonlySet<FileName> = new Set(['applied', 'next', 'previous']);
+
 const isRecord = (content: Contents[FileName]): content is AppliedRecord => 'fabric' in content;
 
 /** All services of a host have the same `names`, megabytes in a large fabric: they are written once. */
@@ -208,8 +212,10 @@ function packed(content: Contents[FileName]): unknown {
   return names === undefined || texts.size > 1 ? content : { ...content, names, state: withNames(content.state, '') };
 }
 
-function unpacked<T extends Contents[FileName]>(content: T & { readonly names?: string }): T {
-  return isRecord(content) && content.names !== undefined ? { ...content, state: withNames(content.state, content.names) } : content;
+function unpacked(stored: StoredRecord & { readonly names?: string }): AppliedRecord {
+  const { names, ...rest } = stored;
+  const record = ofToday(rest);
+  return names === undefined ? record : { ...record, state: withNames(record.state, names) };
 }
 
 const withNames = (state: HostState, names: string): HostState => ({

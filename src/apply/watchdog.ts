@@ -11,6 +11,7 @@ import { WeftError } from '../diagnostic/diagnostic.ts';
 import { bootTime } from '../kernel/clock.ts';
 import { takeLock } from '../kernel/lock.ts';
 import { isOverdue } from './repair.ts';
+import { isIdle, leaveIfIdle } from './run-directory.ts';
 import { lockPath, readFileIfThere, type Directories } from './store.ts';
 import type { ApplyContext } from './context.ts';
 import { finishCommit } from './transaction.ts';
@@ -25,11 +26,12 @@ const ARM_MS = 15_000;
 
 /** Holds the journal's id while its watchdog runs. */
 const markPath = (directories: Directories): string => join(directories.run, 'watchdog');
+const logPath = (directories: Directories): string => join(directories.run, 'watchdog.log');
 
 /** Starts the watchdog by `start` and resolves once it has said that it watches. Throws WeftError when it does not: then nothing may be changed. */
 export async function armWatchdog(directories: Directories, id: string, start: (logFile: string) => Promise<number>): Promise<void> {
   await mkdir(directories.run, { recursive: true });
-  const logFile = join(directories.run, 'watchdog.log');
+  const logFile = logPath(directories);
   await rm(logFile, { force: true });
   const pid = await start(logFile);
   for (const end = performance.now() + ARM_MS; performance.now() < end; await sleep(10)) {
@@ -61,7 +63,18 @@ export async function watch(context: ApplyContext, id: string): Promise<'ended' 
     return await waitAndUndo(context, id);
   } finally {
     if ((await readFileIfThere(mark)) === id) await rm(mark, { force: true });
+    await leave(context);
   }
+}
+
+/** Where a first apply has been taken back nothing stays, this process's own log included. Whoever has the lock now sees to the rest. */
+async function leave(context: ApplyContext): Promise<void> {
+  const { kernel, directories } = context;
+  if (!isIdle(context) || !existsSync(directories.run)) return;
+  const lock = await takeLock(kernel, lockPath(directories)).catch(() => undefined);
+  if (lock === undefined) return;
+  await leaveIfIdle(context, [logPath(directories)]);
+  await lock.release();
 }
 
 async function waitAndUndo(context: ApplyContext, id: string): Promise<'ended' | 'undone' | 'left'> {

@@ -19,6 +19,7 @@ for (const [line, matters] of [
   ['[LINK]3: w-web: <BROADCAST,MULTICAST> mtu 1500 master br-internal state DOWN \\    link/ether 52:f8', true],
   ['[LINK]Deleted 3: w-web@if2: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN group default', true],
   ['[LINK]2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500', true],
+  ['[LINK]7: eth1@far1: <BROADCAST,MULTICAST,UP> mtu 1500 qdisc noqueue master br-internal state UP group default', true],
   ['[LINK]9: docker0: <BROADCAST,MULTICAST,UP> mtu 1500', false],
   ['[ADDR]Deleted 2: br-internal    inet 10.0.105.254/24 scope global br-internal\\       valid_lft forever', true],
   ['[ADDR]2: eth0    inet 203.0.113.10/24 scope global dynamic eth0\\       valid_lft 3600sec', false],

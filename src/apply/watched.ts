@@ -22,7 +22,9 @@ export function concernsOf(state: HostState, managed?: string): Concerns {
     const dev = / ?\bdev (\S+)/.exec(rest)?.[1] ?? '';
     if (label === 'LINK') {
       const name = /^\d+: ([^:@\s]+)/.exec(rest)?.[1] ?? '';
-      return own.has(name) || foreign.has(name);
+      // Whatever joins a bridge of Weft.
+      const master = / master (\S+)/.exec(rest)?.[1] ?? '';
+      return own.has(name) || foreign.has(name) || own.has(master);
     }
     if (label === 'ADDR') {
       const name = /^\d+: (\S+)/.exec(rest)?.[1] ?? '';

@@ -10,13 +10,13 @@ import type { ApplyContext } from '../apply/context.ts';
 import { refuseWhilePending } from '../apply/transaction.ts';
 import { WeftError } from '../diagnostic/diagnostic.ts';
 import { askYes } from './ask.ts';
+import { buildId } from './build-id.ts';
 import { lockFileOf, loadRequest, planDocument, planText, sessionOf, showProof } from './change.ts';
 import type { ApplyOptions } from './commands/apply.ts';
 import type { CliContext } from './context.ts';
 import { durationText, parseDuration } from './duration.ts';
 import { resolve } from 'node:path';
 import { phase } from './timing.ts';
-import { version } from './version.ts';
 
 const DEFAULT_CONFIRM_MS = 60_000;
 /** How long the way back may take. */
@@ -41,7 +41,7 @@ export async function runApply(ctx: CliContext, options: ApplyOptions): Promise<
   const pending = await withLock(session, ctx.report, async () => {
     await refuseWhilePending(session);
     phase('unchanged?');
-    const inputs = { file, lockFile: lockFileOf(file), host: ctx.options.host, version };
+    const inputs = { file, lockFile: lockFileOf(file), host: ctx.options.host, build: buildId() };
     const known = options.full === true ? unrecognised : await recognise(session, inputs);
     if (known.inputs && known.kernel) {
       ctx.answer({ changes: [], reachability: { opened: [], closed: [] } }, () => 'Nothing to change: this host is as the file says.');

@@ -61,6 +61,8 @@ export interface BridgeLink {
   readonly mtu: number;
   /** Frames that it forwards pass the inet hooks too, with connection tracking (br_netfilter): its guests share a layer 2 with the outer network. */
   readonly nfCall?: true;
+  /** Only ever observed: interfaces that somebody else has put on it. Absent when there are none. */
+  readonly strangers?: readonly string[];
   /** Only ever observed: what is not as Weft sets it up (`down`, `stp`, `multicast snooping`). Absent when all is right. */
   readonly deviations?: readonly string[];
 }

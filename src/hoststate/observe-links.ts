@@ -1,7 +1,7 @@
 /** Reads `ip -j -d link` (ip-link(8)) into typed links, and tells which of them are Weft's, by their alias. */
 import { isRecord, text } from './nft-json.ts';
 import { WEFT_ALIAS_PREFIX, WEFT_LINK_GROUP } from './model.ts';
-import type { Enslaved, Link } from './model.ts';
+import type { Enslaved, HostState, Link } from './model.ts';
 
 /** Any link of the host. */
 export interface SeenLink {
@@ -86,6 +86,36 @@ export function enslavedLinks(links: readonly SeenLink[]): Enslaved[] {
         : [],
     )
     .sort((a, b) => (a.interface < b.interface ? -1 : 1));
+}
+
+/** Bridges of Weft on which the host's own addresses are, to the interface whose place they have. */
+export function standIns(links: readonly SeenLink[]): ReadonlyMap<string, string> {
+  const strangers = new Set(strangersOn(links, []).map((entry) => entry.interface));
+  return new Map(
+    enslavedLinks(links).flatMap((entry) => (strangers.has(entry.interface) ? [] : [[entry.bridge, entry.interface] as const])),
+  );
+}
+
+/**
+ * Of {@link enslavedLinks} those that somebody else has put there: nothing of the bridge is theirs, and they only have to leave. `states`: what was to be there or is to be. Where
+ * those say nothing of a bridge, or its interface has got another name, the one with the bridge's MAC belongs there.
+ */
+export function strangersOn(links: readonly SeenLink[], states: readonly Pick<HostState, 'links' | 'enslaved'>[]): Enslaved[] {
+  const all = enslavedLinks(links);
+  const key = (entry: Enslaved): string => `${entry.interface} ${entry.bridge}`;
+  const given = states.flatMap((state) => state.enslaved);
+  const expected = new Set(given.map(key));
+  const carriers = new Set(given.map((entry) => entry.bridge));
+  const told = new Set(states.flatMap((state) => state.links.map(({ name }) => name)));
+  const outer = outerLinks(links);
+  const macs = new Map(links.map(({ name, mac }) => [name, mac]));
+  const hasItsMac = (entry: Enslaved): boolean => macs.get(entry.interface) === macs.get(entry.bridge);
+  return all.filter((entry) => {
+    if (expected.has(key(entry))) return false;
+    if (!outer.has(entry.bridge) || (told.has(entry.bridge) && !carriers.has(entry.bridge))) return true;
+    const others = all.filter((other) => other.bridge === entry.bridge);
+    return others.some((other) => expected.has(key(other))) || (others.some(hasItsMac) && !hasItsMac(entry));
+  });
 }
 
 /**

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ownRoutes, readAddresses, readFdb, readNeighbors, readRoutes } from './observe-addresses.ts';
-import { enslavedLinks, isOwnLink, ownLinks, readLinks } from './observe-links.ts';
+import { enslavedLinks, isOwnLink, ownLinks, readLinks, standIns, strangersOn } from './observe-links.ts';
 import { isRecord } from './nft-json.ts';
 
 const recorded: unknown = JSON.parse(readFileSync(new URL('observe.fixture.json', import.meta.url), 'utf8'));
@@ -155,4 +155,47 @@ test('VLANs: those of Weft stand for an interface of the host on their bridge, t
     enslavedLinks(links).map((entry) => entry.interface),
     ['em0.10', 'em0.11', 'em0.12'],
   );
+});
+
+test('what somebody has put on a bridge is told from the interface whose place the bridge has', () => {
+  const link = (ifname: string, address: string, more: object): object => ({ ifname, address, link_type: 'ether', mtu: 1500, ...more });
+  const bridge = (name: string, address: string, nfCall: 0 | 1): object =>
+    link(name, address, {
+      ifalias: `weft:demo:bridge:${name}`,
+      linkinfo: { info_kind: 'bridge', info_data: { nf_call_iptables: nfCall, nf_call_ip6tables: nfCall } },
+    });
+  const nat = (): object => bridge('br-nat', '02:00:00:00:00:01', 0);
+  const on =
+    (master: string) =>
+    (name: string, address: string): object =>
+      link(name, address, { master });
+  const [onNat, onLan] = [on('br-nat'), on('br-lan')];
+  const state = (bridges: readonly string[], ...enslaved: readonly string[]): Parameters<typeof strangersOn>[1][number] => ({
+    links: bridges.map((name) => ({ kind: 'bridge', name, alias: '', mac: '', mtu: 1500 })),
+    enslaved: enslaved.map((name) => ({ interface: name, bridge: 'br-lan' })),
+  });
+  const applied = [state(['br-nat', 'br-lan'], 'eth0')];
+  const lan = '02:00:00:00:00:0e';
+  const cases: readonly (readonly [what: string, links: readonly object[], states: typeof applied, strangers: readonly string[]])[] = [
+    ['on a NAT network', [nat(), onNat('eth1', '02:00:00:00:00:11')], applied, ['eth1']],
+    ['on a NAT network, without a record', [nat(), onNat('eth1', '02:00:00:00:00:11')], [], ['eth1']],
+    ['on a NAT network that frames of pass iptables', [bridge('br-nat', '02:00:00:00:00:01', 1), onNat('eth1', lan)], applied, ['eth1']],
+    ['the own interface', [bridge('br-lan', lan, 1), onLan('eth0', lan)], applied, []],
+    ['the own interface, everything changed', [bridge('br-lan', '02:00:00:00:00:ff', 0), onLan('eth0', lan)], applied, []],
+    ['the own interface, without a record', [bridge('br-lan', lan, 0), onLan('eth0', lan)], [], []],
+    ['the own interface by another name', [bridge('br-lan', lan, 1), onLan('enp1s0', lan)], applied, []],
+    ['a second one', [bridge('br-lan', lan, 1), onLan('eth0', lan), onLan('eth1', '02:00:00:00:00:11')], applied, ['eth1']],
+    ['a second one, without a record', [bridge('br-lan', lan, 1), onLan('eth0', lan), onLan('eth1', '02:00:00:00:00:11')], [], ['eth1']],
+    ['the interface on the wrong bridge', [nat(), bridge('br-lan', lan, 1), onNat('eth0', lan)], applied, ['eth0']],
+  ];
+  for (const [what, json, states, strangers] of cases) {
+    const links = readLinks(json);
+    assert.deepEqual(
+      strangersOn(links, states).map((entry) => entry.interface),
+      strangers,
+      what,
+    );
+  }
+  const both = readLinks([nat(), bridge('br-lan', lan, 1), onNat('eth1', '02:00:00:00:00:11'), onLan('eth0', lan)]);
+  assert.deepEqual([...standIns(both)], [['br-lan', 'eth0']]);
 });

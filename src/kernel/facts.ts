@@ -3,7 +3,7 @@ import type { Address, HostFacts, HostInterface } from '../hoststate/model.ts';
 import { WEFT_PROTOCOL } from '../hoststate/model.ts';
 import { readAddresses, readRoutes } from '../hoststate/observe-addresses.ts';
 import type { SeenRoute } from '../hoststate/observe-addresses.ts';
-import { enslavedLinks, isOwnLink, isOwnVlan, readLinks } from '../hoststate/observe-links.ts';
+import { isOwnLink, isOwnVlan, readLinks, standIns } from '../hoststate/observe-links.ts';
 import type { SeenLink } from '../hoststate/observe-links.ts';
 import { runJson } from './json.ts';
 import type { Kernel } from './kernel.ts';
@@ -35,7 +35,7 @@ export async function readFacts(kernel: Kernel, wantedFacts: FactsWanted = {}): 
     runJson(kernel, 'ip', ['-j', 'route', 'show', 'table', 'all']).then(readRoutes),
   ]);
   // What is on a bridge of Weft's that carries an interface of the host is that interface's.
-  const standsFor = new Map(enslavedLinks(links).map((entry) => [entry.bridge, entry.interface]));
+  const standsFor = standIns(links);
   const isGiven = (link: string | undefined, address: string): boolean =>
     given.some((entry) => entry.link === link && entry.address === address);
   const foreignOnes = [...addresses4, ...addresses6].filter(({ link, address }) => !isGiven(link, address));

@@ -36,6 +36,7 @@ export function adjustBridge(old: BridgeLink, link: BridgeLink): string[] {
   const mac = old.mac === link.mac ? '' : `address ${link.mac} `;
   const nfCall = old.nfCall === link.nfCall ? '' : ` nf_call_iptables ${link.nfCall ? 1 : 0} nf_call_ip6tables ${link.nfCall ? 1 : 0}`;
   return [
+    ...(old.strangers ?? []).map((name) => `link set dev ${name} nomaster`),
     `link set dev ${link.name} ${mac}mtu ${link.mtu} group ${WEFT_LINK_GROUP} alias ${link.alias}${link.nfCall ? '' : ' addrgenmode none'}`,
     `link set dev ${link.name} type bridge stp_state 0 mcast_snooping 0${nfCall}`,
   ];

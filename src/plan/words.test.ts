@@ -43,8 +43,32 @@ test('links', () => {
   );
   assert.deepEqual(
     withLinks((link) => (link.kind === 'bridge' ? link : { ...link, bridge: 'docker0', owner: 'bob', deviations: ['learning'] })),
-    ['port w-vm is on docker0 instead of br-a, and belongs to bob instead of alice, and learns MACs'],
+    ['port w-vm is on docker0 instead of br-a, and belongs to bob instead of alice, and learns MACs from frames'],
   );
+});
+
+test('interfaces on bridges', () => {
+  const entry = { interface: 'eth0', bridge: 'br-a' };
+  assert.deepEqual(planChanges(wanted, { ...wanted, enslaved: [entry] }).changes.map(inWords), [
+    'interface eth0 is not on bridge br-a: from there neither guests nor this host reach the network behind it',
+  ]);
+  assert.deepEqual(words({ enslaved: [entry] }), ['interface eth0 was put on bridge br-a']);
+  assert.deepEqual(
+    withLinks((link) => (link.kind === 'bridge' ? { ...link, strangers: ['eth1', 'eth2'] } : link)),
+    ['bridge br-a has eth1 and eth2 on it, which somebody else has put there'],
+  );
+});
+
+test('forwarding entries and proxies', () => {
+  const entry = { port: 'w-vm', mac: '02:00:00:00:00:01' };
+  assert.deepEqual(planChanges({ ...wanted, fdb: [entry] }, { ...wanted, fdb: [{ ...entry, local: true }] }).changes.map(inWords), [
+    'frames of guests for MAC 02:00:00:00:00:01 go to w-vm instead of this host',
+  ]);
+  const proxies = [{ link: 'eth0', address: '203.0.113.7' }];
+  assert.deepEqual(planChanges(wanted, { ...wanted, proxies }).changes.map(inWords), [
+    'this host does not answer on eth0 for 203.0.113.7 (neighbour proxy)',
+  ]);
+  assert.deepEqual(words({ proxies }), ['this host answers on eth0 for 203.0.113.7 (neighbour proxy), which was added']);
 });
 
 test('rules', () => {
@@ -83,6 +107,6 @@ test('settings and services', () => {
   const [service] = wanted.services;
   assert.ok(service?.kind === 'dnsmasq');
   assert.deepEqual(words({ services: [{ ...service, config: 'y', names: '' }] }), [
-    'dnsmasq-a runs with a configuration, names that was not applied',
+    'dnsmasq-a does not run with the configuration and the names that were applied',
   ]);
 });

@@ -1,7 +1,19 @@
 /**
  * A difference in words: what is there, and what was applied. For `status` and `watch`; `before` is what was found, `after` what is wanted.
  */
-import type { Address, FdbEntry, GuestSide, Link, Neighbor, NeighborProxy, PortLink, Route, Service, Sysctl } from '../hoststate/model.ts';
+import type {
+  Address,
+  Enslaved,
+  FdbEntry,
+  GuestSide,
+  Link,
+  Neighbor,
+  NeighborProxy,
+  PortLink,
+  Route,
+  Service,
+  Sysctl,
+} from '../hoststate/model.ts';
 import { isVerdict } from '../hoststate/nft.ts';
 import type { NftChain, NftMapElement, NftRule } from '../hoststate/nft.ts';
 import { isMapping, printExpression, printRule, printVerdict, type Element } from '../hoststate/nft-print.ts';
@@ -27,12 +39,15 @@ const kinds: Readonly<Record<string, Words>> = {
   bridge: linkWords,
   port: linkWords,
   vlan: linkWords,
-  uplink: ({ action, name }) =>
-    action === 'create'
-      ? `the interface ${name} is not its port, and the host's addresses are not on the bridge`
-      : `the interface ${name} was put there`,
+  uplink: ({ action, before, after }) => {
+    const { interface: name, bridge } = (after ?? before) as Enslaved;
+    if (action === 'create')
+      return `interface ${name} is not on bridge ${bridge}: from there neither guests nor this host reach the network behind it`;
+    if (action === 'delete') return `interface ${name} was put on bridge ${bridge}`;
+    return `interface ${name} is on bridge ${(before as Enslaved).bridge} instead of ${bridge}`;
+  },
   module: ({ name }) => `the kernel module ${name} is not loaded`,
-  interface: ({ name }) => `interface ${name}, of which something was set, is not there`,
+  interface: ({ name }) => `interface ${name} is not there, so nothing can be set on it`,
   address: ({ action, before, after }) => {
     const { address, link } = (after ?? before) as Address;
     return action === 'create' ? `address ${address} is missing on ${link}` : `address ${address} was added on ${link}`;
@@ -51,11 +66,16 @@ const kinds: Readonly<Record<string, Words>> = {
   },
   proxy: ({ action, before, after }) => {
     const { address, link } = (after ?? before) as NeighborProxy;
-    return action === 'create' ? `the host does not answer for ${address} on ${link}` : `the host answers for ${address} on ${link}`;
+    return action === 'create'
+      ? `this host does not answer on ${link} for ${address} (neighbour proxy)`
+      : `this host answers on ${link} for ${address} (neighbour proxy), which was added`;
   },
   fdb: ({ action, before, after }) => {
     const { mac, port } = (after ?? before) as FdbEntry;
-    if (action === 'update') return `MAC ${mac} is pinned to ${port} in another way`;
+    if (action === 'update') {
+      const [is, was] = [before, after].map((entry) => ((entry as FdbEntry).local === true ? 'this host' : port));
+      return `frames of guests for MAC ${mac} go to ${is} instead of ${was}`;
+    }
     return action === 'create' ? `MAC ${mac} is not pinned to ${port}` : `MAC ${mac} was pinned to ${port}`;
   },
   table: ({ action, name }) =>
@@ -83,9 +103,11 @@ const kinds: Readonly<Record<string, Words>> = {
   guest: guestWords,
   service: ({ action, name, before, after }) => {
     if (action === 'create') return `${name} does not run`;
-    if (action === 'delete') return `${name} is there and was not applied`;
+    if (action === 'delete') return `${name} runs, but was not applied`;
     const differs = differingKeys(before as Service, after as Service);
-    return `${name} runs with ${differs.length === 0 ? 'something' : differs.join(', ')} that was not applied`;
+    return differs.length === 0
+      ? `${name} does not run as it was applied`
+      : `${name} does not run with the ${differs.join(' and the ')} that ${differs.length === 1 && differs[0] === 'configuration' ? 'was' : 'were'} applied`;
   },
 };
 
@@ -93,30 +115,39 @@ const isPort = (link: Link): link is PortLink => link.kind === 'tap' || link.kin
 
 function linkWords({ action, kind, name, before, after }: Change): string {
   if (action === 'create') return `${kind} ${name} is missing`;
-  if (action === 'delete') return `${kind} ${name} bears Weft’s mark and was not applied`;
+  if (action === 'delete') return `${kind} ${name} bears Weft’s mark, but was not applied`;
   const [is, was] = [before as Link, after as Link];
   const found: string[] = [];
   if (is.kind !== was.kind) found.push(`is a ${is.kind} instead of a ${was.kind}`);
   if (isPort(is) && isPort(was)) {
     if (is.bridge !== was.bridge) found.push(`is on ${is.bridge || 'no bridge'} instead of ${was.bridge ?? 'none'}`);
-    if (is.shared !== was.shared) found.push(is.shared === true ? 'is not isolated' : 'is isolated');
+    if (is.shared !== was.shared)
+      found.push(is.shared === true ? 'is not isolated from the other ports' : 'is isolated from the other ports');
     if (is.owner !== was.owner) found.push(`belongs to ${is.owner ?? 'root'} instead of ${was.owner ?? 'root'}`);
-    if (!sameJson(is.peer, was.peer) && was.peer) found.push(`has lost ${was.peer.interface} in ${was.peer.guest}`);
+    if (!sameJson(is.peer, was.peer) && was.peer) found.push(`has lost its other end, ${was.peer.interface} in guest ${was.peer.guest}`);
   } else if (is.kind === 'bridge' && was.kind === 'bridge' && is.mac !== was.mac) found.push(`has the MAC ${is.mac} instead of ${was.mac}`);
   if (is.kind === 'bridge' && was.kind === 'bridge' && is.nfCall !== was.nfCall)
-    found.push(is.nfCall === true ? 'calls the IP firewall' : 'does not call the IP firewall');
+    found.push(
+      is.nfCall === true
+        ? 'gives its frames to the IP firewall (nf_call_iptables)'
+        : 'does not give its frames to the IP firewall (nf_call_iptables)',
+    );
   if (is.kind === 'vlan' && was.kind === 'vlan' && (is.parent !== was.parent || is.id !== was.id))
     found.push(`is number ${is.id} of ${is.parent} instead of ${was.id} of ${was.parent}`);
   if (is.mtu !== was.mtu) found.push(`has an MTU of ${is.mtu} instead of ${was.mtu}`);
-  if (is.alias !== was.alias) found.push('has lost its mark');
+  if (is.alias !== was.alias)
+    found.push(`has the alias ${is.alias === '' ? '(none)' : is.alias} instead of ${was.alias}, by which Weft knows it`);
+  if (is.kind === 'bridge' && is.strangers !== undefined)
+    found.push(`has ${is.strangers.join(' and ')} on it, which somebody else has put there`);
   for (const deviation of is.deviations ?? []) found.push(deviationWords[deviation] ?? `is ${deviation}`);
   return `${kind} ${name} ${found.length === 0 ? 'was changed' : found.join(', and ')}`;
 }
 
 const deviationWords: Readonly<Record<string, string>> = {
   stp: 'runs STP',
-  'multicast snooping': 'snoops multicast',
-  learning: 'learns MACs',
+  'multicast snooping': 'has multicast snooping on',
+  learning: 'learns MACs from frames',
+  flooded: 'gets frames for MACs that nobody has',
 };
 
 const viaOf = (route: Route): string => ('unreachable' in route ? 'nowhere' : route.via === undefined ? 'directly' : `via ${route.via}`);
@@ -137,7 +168,7 @@ function chainWords({ action, name, before, after }: Change): string {
   if (action === 'delete') return `${chain} was added`;
   const [is, was] = [before as NftChain, after as NftChain];
   const found: string[] = [];
-  if (!sameJson(is.base, was.base)) found.push('is hooked in differently');
+  if (!sameJson(is.base, was.base)) found.push('has another hook, device, priority or policy');
   const [lost, added] = [notIn(was.rules, is.rules), notIn(is.rules, was.rules)];
   if (is.rules.length === 0 && was.rules.length > 0) found.push(`is empty: ${rulesText(was.rules.length)} gone`);
   else if (lost.length > 0) found.push(`lacks ${listed(lost)}`);
@@ -184,7 +215,7 @@ function guestWords({ action, name, before, after }: Change): string {
   const side = (after ?? before) as GuestSide;
   const where = side.netns.kind === 'made' ? `namespace ${side.netns.namespace}` : `namespace at ${side.netns.path}`;
   if (action === 'create') return `${where} of guest ${name} is missing`;
-  if (action === 'delete') return `${where} of ${name} is there and was not applied`;
+  if (action === 'delete') return `${where} of guest ${name} is there, but was not applied`;
   const [is, was] = [before as GuestSide, after as GuestSide];
   const found = was.interfaces.flatMap((face) => {
     const old = is.interfaces.find((candidate) => candidate.name === face.name);
@@ -208,7 +239,7 @@ function guestWords({ action, name, before, after }: Change): string {
 function differingKeys(is: Service, was: Service): string[] {
   if (is.kind !== 'dnsmasq' || was.kind !== 'dnsmasq') return [];
   return [
-    ...(is.config === was.config ? [] : ['a configuration']),
+    ...(is.config === was.config ? [] : ['configuration']),
     ...(sameJson(is.files, was.files) ? [] : ['reservations']),
     ...(is.names === was.names ? [] : ['names']),
   ];

@@ -111,7 +111,7 @@ describe('beside other tables', { concurrency: true }, () => {
           'ip -n flushed-web addr flush dev eth0; ip -n flushed-db route del default; echo nameserver 192.0.2.1 > /etc/netns/flushed-db/resolv.conf',
           /inside guest db: eth0 lacks the route 0\.0\.0\.0\/0; its resolv\.conf was changed\n.*inside guest web: eth0 lacks 10\.0\.105\.\d+\/24/,
         ],
-        ['ip -n flushed-web link set dev eth0 down name mine', /port w-web has lost eth0 in web/],
+        ['ip -n flushed-web link set dev eth0 down name mine', /port w-web has lost its other end, eth0 in guest web/],
         ['ip link set dev w-db nomaster', /port w-db is on no bridge instead of br-internal/],
         ['ip netns del flushed-web', /namespace flushed-web of guest web is missing/],
       ] as const) {

@@ -24,17 +24,25 @@ const drifts: readonly (readonly [script: string, text: RegExp])[] = [
   ['ip addr del fe80::1/64 dev w-web', /address fe80::1\/64 is missing on w-web/],
   ['ip neigh replace 198.18.5.0 lladdr 02:00:00:00:00:66 dev w-web nud permanent', /198\.18\.5\.0 on w-web says 02:00:00:00:00:66/],
   ['ip link set dev w-web down', /port w-web is down/],
-  ['ip link set dev eth0 nomaster', /the interface eth0 of br-lan is not its port/],
+  ['ip link set dev eth0 nomaster', /interface eth0 is not on bridge br-lan/],
+  // What else is put on a bridge only has to leave it: nothing of the bridge goes with it.
+  [
+    'ip link add dev eth9 up type veth peer name far9; ip link set dev eth9 master br-lan',
+    /bridge br-lan has eth9 on it, which somebody else/,
+  ],
   ['ip link set dev w-near nomaster', /port w-near is on no bridge instead of br-lan/],
   ['bridge link set dev w-near learning on', /port w-near learns MACs/],
   ['nft delete table bridge weft', /table bridge weft is missing/],
   ['nft flush chain netdev weft guard', /chain guard of netdev weft is empty/],
   // The host's own addresses are there: whatever was changed, they stay.
-  ['ip link set dev br-lan type bridge nf_call_iptables 0', /bridge br-lan does not call the IP firewall/],
-  ['ip link set dev br-lan type bridge nf_call_iptables 0 nf_call_ip6tables 0', /bridge br-lan does not call the IP firewall/],
+  ['ip link set dev br-lan type bridge nf_call_iptables 0', /bridge br-lan does not give its frames to the IP firewall/],
+  [
+    'ip link set dev br-lan type bridge nf_call_iptables 0 nf_call_ip6tables 0',
+    /bridge br-lan does not give its frames to the IP firewall/,
+  ],
   [
     'ip link set dev br-lan type bridge nf_call_iptables 0 nf_call_ip6tables 0; ip link set dev eth0 nomaster',
-    /the interface eth0 of br-lan is not its port/,
+    /interface eth0 is not on bridge br-lan/,
   ],
 ];
 

@@ -46,6 +46,10 @@ const drifts: readonly (readonly [script: string, text: RegExp, by?: string])[] 
   ['ip addr add 10.0.105.77/24 dev br-internal', /address 10\.0\.105\.77\/24 was added on br-internal/],
   ['sysctl -qw net.ipv4.ip_forward=0', /setting net\.ipv4\.ip_forward is 0 instead of 1/],
   ['kill -9 $(cat "$1/run/services/dnsmasq-internal/pid")', /dnsmasq-internal does not run/],
+  [
+    'ip link add dev eth1 up type veth peer name far1; ip link set dev eth1 master br-internal',
+    /bridge br-internal has eth1 on it, which somebody else/,
+  ],
   ['ip link set dev w-box nomaster', /port w-box is on no bridge instead of br-internal/],
   ['bridge link set dev w-web isolated off', /port w-web is not isolated/],
   [
@@ -67,6 +71,10 @@ describe('weft watch', { concurrency: true }, () => {
           const told = await watch.after(act, mended(text), script);
           assert.equal(told.changes?.find((change) => text.test(change.text))?.by?.process, by, script);
         }
+        // What was put on the bridge has left it alone: the gateway's addresses are the bridge's own.
+        assert.equal(await bed.host.kernel.run('ip', ['-o', 'addr', 'show', 'dev', 'eth1', 'scope', 'global']), '');
+        assert.match(await bed.host.kernel.run('ip', ['-o', 'addr', 'show', 'dev', 'br-internal']), /10\.0\.105\.1\/24/);
+        await bed.host.kernel.run('ip', ['link', 'del', 'dev', 'eth1']);
         // The kernel's words are lost with a monitor: it is started again, and everything looked at.
         const monitors = children(watch.process.pid).filter((pid) => /monitor/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')));
         assert.equal(monitors.length, 2);
