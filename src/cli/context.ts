@@ -106,7 +106,10 @@ export class CliContext {
   showProblems(): void {
     const pending = this.#pending.splice(0);
     this.#all.push(...pending);
-    if (pending.length > 0) this.err(renderAll(pending, this.#sources, { color: this.color.err }));
+    if (pending.length === 0) return;
+    const { shown, more } = withoutFloods(pending);
+    this.err(renderAll(shown, this.#sources, { color: this.color.err }));
+    for (const [code, count] of more) this.err(`and ${count} more warnings ${code}; --json has them all.`);
   }
 
   /** Shows what was reported and, when an error is among it, ends the command with `exitCode`. */
@@ -147,4 +150,20 @@ function mayBeThere(path: string): boolean {
 export function problemDocument(diagnostic: Diagnostic): object {
   const { severity, code, message, span } = diagnostic;
   return { severity, code, message, ...(span === undefined ? {} : { file: span.file, line: span.line, column: span.column }) };
+}
+
+/** So many warnings of one code are shown: the rest of a thousand says nothing new. Errors are all shown. */
+const WARNINGS_SHOWN = 20;
+
+function withoutFloods(problems: readonly Diagnostic[]): { readonly shown: Diagnostic[]; readonly more: ReadonlyMap<string, number> } {
+  const seen = new Map<string, number>();
+  const more = new Map<string, number>();
+  const shown = problems.filter(({ severity, code }) => {
+    if (severity === 'error') return true;
+    const count = (seen.get(code) ?? 0) + 1;
+    seen.set(code, count);
+    if (count > WARNINGS_SHOWN) more.set(code, count - WARNINGS_SHOWN);
+    return count <= WARNINGS_SHOWN;
+  });
+  return { shown, more };
 }

@@ -72,8 +72,9 @@ async function tracedNow(ctx: CliContext, fabric: Fabric, answer: Explained): Pr
 
 function explained({ fabric, host, model }: Scene, policy: HostPolicy, flow: FlowExpr, question: Question): Explained {
   const story = interpret(model, question.packet);
-  const verdict = story.fate.kind === 'answered' ? 'accepted' : story.fate.kind === 'unknown' ? 'unknown' : 'dropped';
-  const found = verdict === 'dropped' ? blockers(model, question.packet) : [];
+  const astray = strayed(question, story);
+  const verdict = astray ? 'dropped' : story.fate.kind === 'answered' ? 'accepted' : story.fate.kind === 'unknown' ? 'unknown' : 'dropped';
+  const found = astray ? [astray] : verdict === 'dropped' ? blockers(model, question.packet) : [];
   const decided = decidedBy(fabric, policy, question, story);
   const [by] = found;
   const asked = {
@@ -83,6 +84,17 @@ function explained({ fabric, host, model }: Scene, policy: HostPolicy, flow: Flo
   };
   const advice = by && adviceFor(fabric, host, question, { by, ...asked });
   return { question, story, verdict, blockers: found, decided, ...(advice ? { advice } : {}) };
+}
+
+/** It arrives, but not at the guest that was asked about: what is published for some is the host's own port for all others. */
+function strayed({ to, publish }: Question, { fate }: Story): DecidedBy | undefined {
+  if (to.kind !== 'guest' || (fate.kind !== 'answered' && fate.kind !== 'delivered')) return undefined;
+  const { at } = fate;
+  if (at.kind === 'station' && at.port === to.port) return undefined;
+  const where =
+    at.kind === 'host' ? 'ends at the host itself' : at.kind === 'station' ? `ends at port ${at.port}` : `leaves by ${at.interface}`;
+  const limited = publish?.from ? `: it is published for ${publish.from.map(({ text }) => text).join(', ')} only` : '';
+  return { what: `the packet does not get to ${to.name} but ${where}${limited}` };
 }
 
 const partiesOf = (parties: FlowExpr['from']): string => parties.map(formatParty).join(', ');

@@ -191,3 +191,26 @@ test('a flow that is none, or that nobody here can send, is wrong input', () =>
       assert.match(err, says);
     }
   }));
+
+test('what is published for some is not accepted for all', () =>
+  withFiles(
+    {
+      'weft.yaml': `
+name: some
+networks: { internal: { kind: nat, subnet: 10.0.105.0/24 } }
+guests: { web: internal }
+publish:
+  - host tcp/2222 -> web tcp/22 from 198.51.100.0/24
+`,
+    },
+    async (cwd) => {
+      const all = await explain(cwd, 'internet -> web tcp/22');
+      assert.deepEqual([all.status, all.answer.verdict], [1, 'dropped']);
+      assert.match(
+        all.answer.blockers[0]?.rule ?? '',
+        /does not get to web but ends at the host itself: it is published for 198\.51\.100\.0\/24 only/,
+      );
+      assert.match(all.answer.advice?.text ?? '', /widen `from`/);
+      assert.equal((await explain(cwd, '198.51.100.0/24 -> web tcp/22')).answer.verdict, 'accepted');
+    },
+  ));

@@ -17,6 +17,10 @@ export function adviceFor(
   question: Question,
   { by, decided, parties, ports }: { readonly by: DecidedBy; readonly decided: Decided; readonly parties: string; readonly ports: string },
 ): Advice | undefined {
+  if (question.publish?.from && 'what' in by)
+    return {
+      text: `Ask from one of those for whom it is published, or widen \`from\` of \`${question.publish.text}\` (${question.publish.span.file}:${question.publish.span.line}).`,
+    };
   if ('what' in by) return { text: 'No line of the file changes that: it is decided by routes, addresses or settings of the host.' };
   if (by.table !== 'weft') return { text: `The table ${by.family} ${by.table} is not Weft's: have the program that owns it accept this.` };
   if (by.family !== 'inet')

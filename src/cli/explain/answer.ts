@@ -110,7 +110,11 @@ function oneText(flow: string, explained: Explained): string[] {
   if (fate.kind === 'unknown')
     lines.push('  It depends on what Weft does not understand or know:', ...fate.because.map((by) => `    ${blockerText(by)}`));
   const [first, ...more] = blockers;
-  if (first) lines.push(`  Dropped by ${blockerText(first)}`, ...more.map((by) => `  and, without that, by ${blockerText(by)}`));
+  if (first)
+    lines.push(
+      `  ${'what' in first ? 'Not delivered' : 'Dropped'}${'what' in first ? ':' : ' by'} ${blockerText(first)}`,
+      ...more.map((by) => `  and, without that, by ${blockerText(by)}`),
+    );
   if (explained.trace) lines.push(...traceText(explained.trace));
   if (advice) lines.push(`  ${advice.text}`, ...(advice.lines ?? []).map((line) => `    ${line}`));
   return lines;
