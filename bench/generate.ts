@@ -39,7 +39,7 @@ function target(g: number, r: number, guests: number, random: () => number): str
 }
 
 /** Numbers in [0, 1) that look random and are always the same (a linear congruential generator). */
-function sequence(seed: number): () => number {
+export function sequence(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

@@ -43,11 +43,11 @@ interface Through {
   readonly ended: State[];
 }
 
-/** What rules do, of all packets: those they accept, those that leave the chain alive, those that go on. Dropped ones are in none. */
+/** What rules do, of all packets: those they accept, those that leave the chain alive, those they drop. The others go on. */
 interface Decision {
   readonly accepted: number;
   readonly ended: number;
-  readonly stays: number;
+  readonly dropped: number;
 }
 
 class ChainWalk {
@@ -111,32 +111,33 @@ class ChainWalk {
   }
 
   /**
-   * Rules as functions, put together by halves: what one lets stay, the next decides. Small parts stay small for as long as they can, where one rule after the other
-   * would carry a remainder of everything along.
+   * Rules as functions, put together by halves: what one has not decided, the next decides. Small parts stay small for as long as they can, where one rule after the
+   * other would carry a remainder of everything along; and of two halves only what they decide differently has to be told apart.
    */
   private walkByHalves(chain: NftChain, env: State['env']): Through {
     const { bdd } = this.machinery.universe;
     const setOf = (states: readonly State[]): number => bdd.union(states.map(({ set }) => set));
     const half = (from: number, to: number): Decision => {
-      if (from === to) return { accepted: 0, ended: 0, stays: 1 };
       if (to - from > 1) {
         const middle = (from + to) >> 1;
         const first = half(from, middle);
-        const second = first.stays === 0 ? { accepted: 0, ended: 0, stays: 0 } : half(middle, to);
+        if (first.accepted === 1 || first.ended === 1 || first.dropped === 1) return first;
+        const second = half(middle, to);
         return {
-          accepted: bdd.or(first.accepted, bdd.and(first.stays, second.accepted)),
-          ended: bdd.or(first.ended, bdd.and(first.stays, second.ended)),
-          stays: bdd.and(first.stays, second.stays),
+          accepted: bdd.or(first.accepted, bdd.minus(second.accepted, bdd.or(first.ended, first.dropped))),
+          ended: bdd.or(first.ended, bdd.minus(second.ended, bdd.or(first.accepted, first.dropped))),
+          dropped: bdd.or(first.dropped, bdd.minus(second.dropped, bdd.or(first.accepted, first.ended))),
         };
       }
       const rule = chain.rules[from];
-      if (!rule) return { accepted: 0, ended: 0, stays: 1 };
+      if (!rule) return { accepted: 0, ended: 0, dropped: 0 };
       const through: Through = { accepted: [], ended: [] };
       const stays = setOf(this.rule(chain, rule, from, [{ env, set: 1 }], through));
-      return { accepted: setOf(through.accepted), ended: setOf(through.ended), stays };
+      const [accepted, ended] = [setOf(through.accepted), setOf(through.ended)];
+      return { accepted, ended, dropped: bdd.not(bdd.union([accepted, ended, stays])) };
     };
-    const { accepted, ended, stays } = half(0, chain.rules.length);
-    return { accepted: [{ env, set: accepted }], ended: [{ env, set: bdd.or(ended, stays) }] };
+    const { accepted, dropped } = half(0, chain.rules.length);
+    return { accepted: [{ env, set: accepted }], ended: [{ env, set: bdd.not(bdd.or(accepted, dropped)) }] };
   }
 
   private walk(chain: NftChain, env: State['env']): Through {
