@@ -1,6 +1,7 @@
 /** Normal form of nft expressions: constants by their type, anonymous sets, flag words. See nft-normal.ts for the whole list. */
 import { formatIp, formatPrefix, parseIp, parsePrefix, prefixBounds, prefixOf, familyBits, compareIp, addOffset } from '../net/ip.ts';
 import type { Ip, Prefix } from '../net/ip.ts';
+import { protocolNames } from '../net/protocols.ts';
 import type { NftExpr } from './nft.ts';
 
 /** Sort and identity key of an element in normal form. Plain code-unit order: it has to be stable, not pretty. */
@@ -83,25 +84,6 @@ function sortFlags(flags: readonly NftExpr[], type: string): NftExpr[] {
   return sortElements(flags, (flag) => flag).sort((a, b) => place(a) - place(b));
 }
 
-/** IP protocols that Weft and most hosts name alike; nft takes names from the host's /etc/protocols, or numbers when there is none. */
-const protocolNames: Readonly<Record<number, string>> = {
-  1: 'icmp',
-  2: 'igmp',
-  6: 'tcp',
-  17: 'udp',
-  33: 'dccp',
-  41: 'ipv6',
-  47: 'gre',
-  50: 'esp',
-  51: 'ah',
-  58: 'ipv6-icmp',
-  89: 'ospf',
-  103: 'pim',
-  112: 'vrrp',
-  115: 'l2tp',
-  132: 'sctp',
-  136: 'udplite',
-};
 const protocolAliases: Readonly<Record<string, string>> = { icmpv6: 'ipv6-icmp', ospfigp: 'ospf' };
 
 function normalWord(word: string, type: string): NftExpr {

@@ -2,11 +2,12 @@
  * What other programs' nftables rules (Docker, ufw, firewalld, libvirt, …) would do to packets that Weft forwards. An accept in Weft's own chains
  * does not save a packet from a drop in a later foreign one, and guests are then dead without a word; so it is found out before.
  */
+import { protocolNumber } from '../net/protocols.ts';
 import { isRecord, text } from '../hoststate/nft-json.ts';
 import type { NftChain, NftTable } from '../hoststate/nft.ts';
 import { walkBaseChain, type Post } from './concrete/chain.ts';
 import type { Flight } from './concrete/flight.ts';
-import { UNKNOWN, protocolNumber, textValue, type Surroundings } from './concrete/value.ts';
+import { UNKNOWN, textValue, type Surroundings } from './concrete/value.ts';
 import { isRule, placeKey, stepsOf, unique, type World } from './concrete/world.ts';
 import type { RulePlace } from './packet-model.ts';
 

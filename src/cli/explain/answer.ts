@@ -1,6 +1,6 @@
 /** The answer of `weft explain` as a document (design.md, stable) and as text. */
 import type { Step } from '../../prove/concrete/interpret.ts';
-import { protocolName } from '../../prove/concrete/value.ts';
+import { protocolName } from '../../net/protocols.ts';
 import type { DecidedBy, SentPacket } from '../../prove/packet-model.ts';
 import type { Explained, Verdict } from '../explain.ts';
 import { table } from '../table.ts';

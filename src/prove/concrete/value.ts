@@ -1,4 +1,5 @@
 /** What an expression of a rule gives for a packet where the rule stands. */
+import { protocolNames } from '../../net/protocols.ts';
 import type { NftExpr, NftFamily, NftTable } from '../../hoststate/nft.ts';
 import { formatIp, parseIp } from '../../net/ip.ts';
 import { withPorts, type Connection, type Flight } from './flight.ts';
@@ -321,38 +322,8 @@ export function flagWords(expr: NftExpr): readonly string[] | undefined {
 }
 
 const numberOf: Readonly<Record<string, number>> = { tcp: 6, udp: 17, dccp: 33, sctp: 132, udplite: 136 };
-/** As in `hoststate/nft-normal-expression.ts`. Others are listed by the number, or by a name of the host's own. */
-const protocolWords: Readonly<Record<number, string>> = {
-  1: 'icmp',
-  2: 'igmp',
-  6: 'tcp',
-  17: 'udp',
-  33: 'dccp',
-  41: 'ipv6',
-  47: 'gre',
-  50: 'esp',
-  51: 'ah',
-  58: 'ipv6-icmp',
-  89: 'ospf',
-  103: 'pim',
-  112: 'vrrp',
-  115: 'l2tp',
-  132: 'sctp',
-  136: 'udplite',
-};
-
-/** `tcp`, or the number as text. */
-export const protocolName = (number: number): string => protocolWords[number] ?? String(number);
-
-/** Of a name or a number as text; undefined for a name that is not known. */
-export function protocolNumber(word: string): number | undefined {
-  if (/^\d+$/.test(word)) return Number(word);
-  const found = Object.entries(protocolWords).find(([, name]) => name === word);
-  return found && Number(found[0]);
-}
-
 function protocolValue(number: number): Value {
-  const word = protocolWords[number];
+  const word = protocolNames[number];
   return word === undefined ? { kind: 'number', number } : { kind: 'number', number, words: [word] };
 }
 

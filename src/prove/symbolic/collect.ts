@@ -5,7 +5,7 @@ import type { Family } from '../../net/ip.ts';
 import type { KernelModel } from '../kernel-model.ts';
 import type { Constants } from './flow-space.ts';
 import { boundsOf, ipNumber } from './numbers.ts';
-import { protocolNumber, withPorts } from './protocols.ts';
+import { protocolNumber, withPorts } from '../../net/protocols.ts';
 
 type Bound = readonly [bigint, bigint];
 

@@ -11,7 +11,7 @@ import { concerns } from './collect.ts';
 import type { Env, Slot, State } from './env.ts';
 import { merge, where, withinSpans } from './env.ts';
 import { joinSpans } from './layout.ts';
-import { SCTP, TCP } from './protocols.ts';
+import { SCTP, TCP } from '../../net/protocols.ts';
 
 const CONNTRACK = -200;
 const NAT_DST = -100;

@@ -7,7 +7,7 @@ import { having, where, withinSpans } from './env.ts';
 import type { Span } from './intervals.ts';
 import { joinSpans } from './layout.ts';
 import { ipNumber } from './numbers.ts';
-import { protocolNumber } from './protocols.ts';
+import { protocolNumber } from '../../net/protocols.ts';
 import { flagWords, REACHED, termOf } from './terms.ts';
 import type { Asking, Term } from './terms.ts';
 import type { Universe } from './universe.ts';

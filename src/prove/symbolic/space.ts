@@ -6,7 +6,7 @@ import type { Intervals, Span } from './intervals.ts';
 import { fieldNames, joinSpans } from './layout.ts';
 import type { FieldName } from './layout.ts';
 import { addressNumber, ipText } from './numbers.ts';
-import { withPorts } from './protocols.ts';
+import { withPorts } from '../../net/protocols.ts';
 import { OTHER_MAC, originName, type Universe } from './universe.ts';
 
 /** The walk's sets are those of this space: the brand only keeps handles of other things out. */

@@ -5,7 +5,7 @@
 import type { NftExpr } from '../../hoststate/nft.ts';
 import type { Env, Slot } from './env.ts';
 import { absent, constant, inParts, notKnown, withinSpans } from './env.ts';
-import { protocolNumber, TCP, withPorts } from './protocols.ts';
+import { protocolNumber, TCP, withPorts } from '../../net/protocols.ts';
 import type { Routing } from './routing.ts';
 import type { Universe } from './universe.ts';
 
