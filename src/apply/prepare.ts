@@ -27,6 +27,7 @@ import { modelOfRecord, surroundings } from './proof.ts';
 import { buildRecord, policyOf } from './record.ts';
 import { rulesByInterface } from './rules-by-interface.ts';
 import type { AppliedRecord, Originals } from './store.ts';
+import { sessionStays, type SessionAnswer } from './session-stays.ts';
 import { uncuttable } from './uncut.ts';
 import type { ApplyContext } from './context.ts';
 
@@ -50,6 +51,8 @@ export interface PreparedPlan {
   readonly foreign: boolean;
   /** What is proved of the wanted state on this host; worked out when it is first asked for. */
   readonly proof: () => ProofReport;
+  /** Whether whoever is logged in by ssh stays so; undefined when nobody is, or nothing is to be lost. */
+  readonly session: () => SessionAnswer | undefined;
 }
 
 /**
@@ -106,6 +109,15 @@ export async function preparePlan(
     stands: stands && before !== undefined,
     foreign: touchesGuests(seen.foreign),
     proof: once(() => proveModel({ fabric: request.fabric, host: request.host, model: modelOfRecord(record, around) })),
+    session: once(() =>
+      sessionStays(process.env['SSH_CONNECTION'], {
+        before: seen.observed,
+        after: record.state,
+        facts,
+        fabric: request.fabric,
+        around,
+      }),
+    ),
   };
 }
 

@@ -12,7 +12,7 @@ import type { CliContext } from './context.ts';
 import { loadFabric } from './file.ts';
 import type { ConfigFile } from '../config/model.ts';
 import { chooseHost } from './host.ts';
-import { expectationTable, isRefuted, proofDocument, reportProofs } from './proof.ts';
+import { expectationTable, isRefuted, proofDocument, reportProofs, reportSession } from './proof.ts';
 
 /** Reads the file and chooses the host. Ends the command (exit 2) on any error in the file. */
 export function loadRequest(ctx: CliContext): PlanRequest & { readonly config: ConfigFile } {
@@ -22,10 +22,12 @@ export function loadRequest(ctx: CliContext): PlanRequest & { readonly config: C
 }
 
 /** Shows what of the plan's proof does not hold; true when something does not, and exit status 1 is the answer. */
-export function showProof(ctx: CliContext, { proof }: PreparedPlan, config: ConfigFile): boolean {
+export function showProof(ctx: CliContext, { proof, session }: PreparedPlan, config: ConfigFile): boolean {
   reportProofs(proof(), config, ctx.report);
+  const stays = session();
+  if (stays !== undefined) reportSession(stays, ctx.report);
   ctx.showProblems();
-  const refuted = isRefuted(proof());
+  const refuted = isRefuted(proof()) || stays?.verdict === 'refuted';
   if (refuted) ctx.exitCode = 1;
   return refuted;
 }
@@ -48,11 +50,16 @@ export function sessionOf(
 }
 
 /** The stable JSON of a plan. */
-export const planDocument = (prepared: PreparedPlan): object => ({
-  changes: prepared.plan.changes,
-  reachability: reachabilityOf(prepared.reach),
-  ...proofDocument(prepared.proof()),
-});
+export function planDocument(prepared: PreparedPlan): object {
+  const { expectations, proofs } = proofDocument(prepared.proof());
+  const session = prepared.session();
+  return {
+    changes: prepared.plan.changes,
+    reachability: reachabilityOf(prepared.reach),
+    expectations,
+    proofs: session === undefined ? proofs : [...proofs, session],
+  };
+}
 
 /** Flows are as they are after NAT; `published` and `withdrawn` have the entries of the file. */
 function reachabilityOf({ opened, closed, published, withdrawn }: PreparedPlan['reach']): object {

@@ -1,4 +1,5 @@
 /** What is proved, for people and for JSON: expectations as a table and as problems at their lines, Weft's own proofs as a sentence. */
+import type { SessionAnswer } from '../apply/session-stays.ts';
 import { assumedFacts } from '../compile/assumed-facts.ts';
 import { compileHost } from '../compile/host.ts';
 import type { ConfigFile } from '../config/model.ts';
@@ -52,6 +53,17 @@ export function reportProofs({ expectations, proofs, lints }: ProofReport, confi
       const message = `it does not hold that ${text}${shown}; this is not for the file to mend, so please report it with the file.`;
       report({ code: 'proof-refuted', severity: 'error', message });
     } else report({ code: 'proof-unknown', severity: 'warning', message: `it is not proved that ${text}${shown}.` });
+  }
+}
+
+/** An error when the person who asks would be locked out. */
+export function reportSession({ text, verdict, counterexample, because }: SessionAnswer, report: Report): void {
+  if (verdict === 'unknown') {
+    report({ code: 'proof-unknown', severity: 'warning', message: `it is not proved that ${text}: ${because ?? ''}.` });
+  } else if (verdict === 'refuted') {
+    const remedy =
+      'change the file so that it is let in, or apply from the console; `env -u SSH_CONNECTION weft apply` does it all the same';
+    report({ code: 'session-cut', severity: 'error', message: `it does not hold that ${text}: ${counterexample ?? ''}; ${remedy}.` });
   }
 }
 

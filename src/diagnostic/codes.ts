@@ -67,6 +67,7 @@ export const diagnosticCodes = [
   'expectation-vacuous',
   'proof-refuted',
   'proof-unknown',
+  'session-cut',
   'rule-without-effect',
   // this host
   'not-root',

@@ -56,8 +56,8 @@ test('a refuted expectation stops apply before anything is touched; one that hol
       ['proved', 'proved', 'proved', 'proved'],
     );
     // Of a container that is not attached there is nothing to prove here.
-    const { stderr } = await bed.tryWeft(['plan']);
-    assert.match(stderr, /warning expectation-vacuous: `can: box -> internet`/);
+    const detached = await bed.tryWeft(['plan']);
+    assert.match(detached.stderr, /warning expectation-vacuous: `can: box -> internet`/);
 
     // Another program's table counts for expectations, and is no fault of Weft's.
     await bed.host.kernel.run('nft', ['-f', '-'], {
@@ -81,5 +81,25 @@ test('a refuted expectation stops apply before anything is touched; one that hol
       answer.proofs.every(({ verdict }) => verdict === 'proved'),
       JSON.stringify(answer.proofs),
     );
+
+    // Whoever is logged in from an address that a new network would take is told, and stays.
+    const filtered = await bed.snapshot();
+    const session = { SSH_CONNECTION: '10.9.0.77 40000 203.0.113.10 22' };
+    bed.writeFile(file('cannot: web -> host tcp/22').replace('guests:', '  taken: { kind: nat, subnet: 10.9.0.0/24 }\nguests:'));
+    for (const command of [['plan'], ['apply', '--yes']]) {
+      const { status, stdout, stderr } = await bed.tryWeft([...command, '--json'], { env: session });
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, /error session-cut: .*10\.9\.0\.77 -> 203\.0\.113\.10 tcp\/22.*: once .* it gets no answer any more: /);
+      const { proofs } = JSON.parse(stdout) as Document;
+      assert.deepEqual(
+        proofs.filter(({ verdict }) => verdict !== 'proved').map(({ name, verdict }) => `${name} ${verdict}`),
+        ['session-stays refuted'],
+      );
+    }
+    assert.deepEqual(differences(filtered, await bed.snapshot()), []);
+    const other = { SSH_CONNECTION: '198.51.100.77 40000 203.0.113.10 22' };
+    const kept = await bed.tryWeft(['apply', '--yes', '--json'], { env: other });
+    assert.equal(kept.status, 0, kept.stderr);
+    assert.ok((JSON.parse(kept.stdout) as Document).proofs.some(({ name, verdict }) => name === 'session-stays' && verdict === 'proved'));
   });
 });
