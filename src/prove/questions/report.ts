@@ -8,6 +8,7 @@ import { together, type Finding, type Verdict } from './answer.ts';
 import { findingOf } from './expectations.ts';
 import { lintsOf, type Lint } from './lints.ts';
 import { narrowing, proofNames, proofSentences, proofsOf, type ProofName } from './proofs.ts';
+import { replayed } from './replay.ts';
 import { kindsIn, subjectsOf, type Case, type Subject } from './subject.ts';
 import { becauseText, counterexampleText } from './words.ts';
 
@@ -94,20 +95,12 @@ function proveHost(families: readonly BothWays[], { assumed = [], lints }: Repor
     return { text: entry.text, entry, ...answer, ...(vacuous ? { vacuous: true as const } : {}) };
   });
   // What the file says is held against Weft's own tables: what others' do besides has a proof and warnings of its own.
-  const byFamily = families.map(({ whole, own }) => ({
-    subject: own,
-    proofs: new Map(
-      [...proofsOf(own), { name: 'others-only-narrow' as const, finding: narrowing(whole, own) }].map(({ name, finding }) => [
-        name,
-        finding,
-      ]),
-    ),
-  }));
+  const found = families.flatMap(({ whole, own }) => [
+    ...proofsOf(own).map((one) => ({ ...one, subject: own })),
+    { name: 'others-only-narrow' as const, finding: narrowing(whole, own), subject: whole },
+  ]);
   const proofs = proofNames.map((name): ProofAnswer => {
-    const findings = byFamily.flatMap(({ subject, proofs: all }) => {
-      const finding = all.get(name);
-      return finding === undefined ? [] : [{ subject, finding }];
-    });
+    const findings = found.filter((one) => one.name === name);
     return { name, text: proofSentences[name], ...answerOf(findings).answer };
   });
   return { expectations, proofs, lints: lints === true ? lintsOf(families.map(({ whole }) => whole)) : [] };
@@ -138,8 +131,9 @@ function answerOf(findings: readonly { readonly subject: Subject; readonly findi
   readonly answer: Answer;
   readonly vacuous: boolean;
 } {
-  const chosen = together(findings.map(({ finding }) => finding));
-  const subject = findings.find(({ finding }) => finding === chosen)?.subject;
+  const checked = findings.map(({ finding, subject }) => ({ subject, finding: replayed(finding, subject.world.model, subject.reach) }));
+  const chosen = together(checked.map(({ finding }) => finding));
+  const subject = checked.find(({ finding }) => finding === chosen)?.subject;
   const counterexample = subject && counterexampleText(chosen, subject);
   const because = becauseText(chosen);
   const { flow, sent } = chosen;
