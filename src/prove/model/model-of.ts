@@ -77,7 +77,9 @@ function interfacesOf(state: HostState, around: Surroundings, carriers: Readonly
     const known = all.get(link.name);
     const own = ownInterface(link, addresses.get(link.name) ?? [], { v4: calls('iptables'), v6: calls('ip6tables') });
     // A VLAN of Weft's: what is on it the facts tell.
-    all.set(link.name, link.kind === 'vlan' && known !== undefined ? known : own);
+    const bridge = carriers.get(link.name);
+    const made: ModelInterface = bridge === undefined ? own : { ...own, portOf: { bridge, isolated: false, hairpin: false } };
+    all.set(link.name, link.kind === 'vlan' ? (known ?? made) : own);
   }
   return [...all.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -157,14 +157,17 @@ const tcpOrUdp = (space: FlowSpace): FlowSet => space.protocol([protocolNumbers.
 const ofNetwork = (endpoints: readonly Endpoint[], { network }: Gateway): readonly Endpoint[] =>
   endpoints.filter((endpoint) => endpoint.network === network);
 
-/** From or to guests on an outer network, one way or the other by that network's router: all but the host, their neighbours, and what is masqueraded. */
+/** From or to guests on an outer network, one way or the other by that network's router: all but the host where it is on that network, their neighbours, and what is masqueraded. */
 function beyondRouter(sides: Sides, shared: readonly Endpoint[]): FlowSet {
   const { space, world } = sides;
   const hidden = space.source(world.keptIn);
   const ways = [...Map.groupBy(shared, ({ network }) => network).values()].flatMap((own) => {
     const others = space.minus(sides.toGuests, sides.to(own));
     const strangers = space.minus(sides.guests, space.or(sides.from(own), hidden));
-    return [space.and(sides.from(own), others), space.and(strangers, sides.to(own))];
+    // Without an address of that network the host is no neighbour either.
+    const neighbour = world.gateways.some(({ network, address }) => network === own[0]?.network && familyOf(address) === space.family);
+    const host = neighbour ? [] : [space.and(sides.from(own), sides.toHost), space.and(sides.host, sides.to(own))];
+    return [space.and(sides.from(own), others), space.and(strangers, sides.to(own)), ...host];
   });
   return space.or(...ways);
 }

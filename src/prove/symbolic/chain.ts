@@ -8,7 +8,7 @@ import { ruleText } from '../rule-text.ts';
 import { unknownStatement } from './unknown-statement.ts';
 import type { DecidedBy } from '../packet-model.ts';
 import type { State } from './env.ts';
-import { envKey, merge, notKnown } from './env.ts';
+import { constant, envKey, merge, notKnown } from './env.ts';
 import type { Matcher } from './matching.ts';
 import type { Translator } from './translate.ts';
 import type { Routing } from './routing.ts';
@@ -211,7 +211,7 @@ class ChainWalk {
       const within = ways.question('limit');
       only(bdd.and(set, within), ways.after);
       only(bdd.minus(set, within), ways.next);
-    } else if ('mangle' in statement) ways.after.push({ env: marked(env, statement.mangle.key, statement.mangle.value), set });
+    } else if ('mangle' in statement) ways.after.push({ env: changed(universe, env, statement.mangle.key, statement.mangle.value), set });
     else if ('notrack' in statement) ways.after.push({ env: env.tracking === 'none' ? { ...env, tracking: 'untracked' } : env, set });
     else if ('unknown' in statement) this.unknown(statement.unknown, state, ways);
     else if (this.translates && env.tracking === 'new') {
@@ -310,7 +310,25 @@ function matters(statement: NftStatement): boolean {
   return !('match' in statement || 'counter' in statement || 'log' in statement || 'limit' in statement);
 }
 
-/** `meta mark set 1`, `ct mark set meta mark`; other fields (MSS, priorities) decide nothing that is modelled. */
+/** `meta mark set 1`, `ct mark set meta mark`, `ip daddr set 10.0.0.1`; other fields (MSS, hop limits, priorities) decide nothing that is modelled. */
+function changed(universe: Universe, env: State['env'], key: NftExpr, value: NftExpr): State['env'] {
+  if (typeof key !== 'object' || !('payload' in key) || !('field' in key.payload)) return marked(env, key, value);
+  const { protocol, field } = key.payload;
+  const part = { saddr: 'source', daddr: 'destination', sport: 'sport', dport: 'dport' } as const;
+  const name = field in part ? part[field as keyof typeof part] : undefined;
+  if (name === undefined || (field.endsWith('addr') && protocol !== 'ip' && protocol !== 'ip6')) return env;
+  const bounds = field.endsWith('addr')
+    ? typeof value === 'string'
+      ? universe.addressSpan(value)?.from
+      : undefined
+    : typeof value === 'number'
+      ? universe.ports.at(BigInt(value))
+      : undefined;
+  const slot = bounds === undefined ? notKnown : constant(bounds);
+  // Connection tracking sees what is there when it looks.
+  return { ...env, [name]: slot, ...(env.tracking === 'none' ? { original: { ...env.original, [name]: slot } } : {}) };
+}
+
 function marked(env: State['env'], key: NftExpr, value: NftExpr): State['env'] {
   if (typeof key !== 'object') return env;
   const to = 'meta' in key && key.meta.key === 'mark' ? 'mark' : 'ct' in key && key.ct.key === 'mark' ? 'ctMark' : undefined;
