@@ -130,7 +130,12 @@ export const outerForged = (parts: TableParts): NftRule[] =>
 /** Guests to the host. Nobody else on the wire gets to the name server: it would be an open resolver. */
 export function outerInput(policy: HostPolicy, parts: TableParts): NftRule[] {
   if (sharedNetworks(policy).length === 0) return [];
-  parts.chain('not_asked', [rule(has({ ct: { key: 'status' } }, 'dnat'), { return: null }), rule(drop)]);
+  parts.chain('not_asked', [
+    rule(has({ ct: { key: 'status' } }, 'dnat'), { return: null }),
+    // The host's own connections may have any source port.
+    rule(has({ ct: { key: 'state' } }, 'established'), { return: null }),
+    rule(drop),
+  ]);
   return [
     ...(anyFiltered(policy) && parts.sets.some(({ name }) => name === 'outer_mac')
       ? [rule(is(iifname, '@outer_filtered'), is(concat(iifname, etherSource), '@outer_mac'), goTo('from_guests'))]

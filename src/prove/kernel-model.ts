@@ -87,7 +87,7 @@ export type Origin = { readonly kind: 'host' } | { readonly kind: 'interface'; r
 
 /**
  * Where it ends, when nothing drops it. `outside`: out of an interface behind which no station has that address; of a bridge, its outer port (the only one without
- * stations), else the bridge.
+ * stations that is not isolated), else the bridge.
  */
 export type Destination =
   | { readonly kind: 'host' }

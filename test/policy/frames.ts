@@ -7,15 +7,15 @@ import { parseIp } from '../../src/net/ip.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import { startLineProcess } from '../../src/kernel/line-process.ts';
 
-const u8 = (n: number): string => (n & 255).toString(16).padStart(2, '0');
-const u16 = (n: number): string => (n & 0xffff).toString(16).padStart(4, '0');
-const u32 = (n: number): string => (n >>> 0).toString(16).padStart(8, '0');
+export const u8 = (n: number): string => (n & 255).toString(16).padStart(2, '0');
+export const u16 = (n: number): string => (n & 0xffff).toString(16).padStart(4, '0');
+export const u32 = (n: number): string => (n >>> 0).toString(16).padStart(8, '0');
 const mac = (text: string): string => text.replaceAll(':', '');
-const ip = (text: string): string => (parseIp(text)?.words ?? []).map(u32).join('');
+export const hexOfIp = (text: string): string => (parseIp(text)?.words ?? []).map(u32).join('');
 const bytes = (hex: string): number => hex.length / 2;
 
 /** RFC 1071, over hex of even length. */
-function checksum(hex: string): string {
+export function checksum(hex: string): string {
   let sum = 0;
   const padded = hex.length % 4 === 0 ? hex : `${hex}00`;
   for (let i = 0; i < padded.length; i += 4) sum += Number.parseInt(padded.slice(i, i + 4), 16);
@@ -29,7 +29,7 @@ export const ethernet = (to: string, from: string, type: number, payload: string
 export const tagged = (frame: string, type: number, vlan: number): string => frame.slice(0, 24) + u16(type) + u16(vlan) + frame.slice(24);
 
 export const arp = (operation: number, senderMac: string, sender: string, targetMac: string, target: string): string =>
-  `0001080006 04${u16(operation)}`.replace(' ', '') + mac(senderMac) + ip(sender) + mac(targetMac) + ip(target);
+  `0001080006 04${u16(operation)}`.replace(' ', '') + mac(senderMac) + hexOfIp(sender) + mac(targetMac) + hexOfIp(target);
 
 export interface Ipv4 {
   readonly from: string;
@@ -42,7 +42,8 @@ export interface Ipv4 {
 
 export function ipv4({ from, to, protocol, fragmentOffset = 0, moreFragments = false }: Ipv4, payload: string): string {
   const flags = (moreFragments ? 0x2000 : 0) | fragmentOffset;
-  const head = (sum: string): string => `4500${u16(20 + bytes(payload))}1234${u16(flags)}40${u8(protocol)}${sum}${ip(from)}${ip(to)}`;
+  const head = (sum: string): string =>
+    `4500${u16(20 + bytes(payload))}1234${u16(flags)}40${u8(protocol)}${sum}${hexOfIp(from)}${hexOfIp(to)}`;
   return head(checksum(head('0000'))) + payload;
 }
 
@@ -50,11 +51,11 @@ export function ipv4({ from, to, protocol, fragmentOffset = 0, moreFragments = f
 export const udp = (from: number, to: number, payload: string): string => `${u16(from)}${u16(to)}${u16(8 + bytes(payload))}0000${payload}`;
 
 export const ipv6 = (from: string, to: string, next: number, payload: string): string =>
-  `60000000${u16(bytes(payload))}${u8(next)}ff${ip(from)}${ip(to)}${payload}`;
+  `60000000${u16(bytes(payload))}${u8(next)}ff${hexOfIp(from)}${hexOfIp(to)}${payload}`;
 
 /** Upper-layer checksum of RFC 8200, 8.1, put in at byte `at` of the payload. */
 export function withChecksum6(from: string, to: string, next: number, payload: string, at: number): string {
-  const sum = checksum(ip(from) + ip(to) + u32(bytes(payload)) + u32(next) + payload);
+  const sum = checksum(hexOfIp(from) + hexOfIp(to) + u32(bytes(payload)) + u32(next) + payload);
   return payload.slice(0, at * 2) + sum + payload.slice(at * 2 + 4);
 }
 
@@ -69,14 +70,14 @@ export const fragment6 = (next: number, offset: number, more: boolean, payload: 
   `${u8(next)}00${u16((offset << 3) | (more ? 1 : 0))}00abcdef${payload}`;
 
 export const neighborAdvert = (from: string, to: string, target: string, targetMac: string): string =>
-  ipv6(from, to, 58, icmpv6(from, to, 136, `60000000${ip(target)}0201${mac(targetMac)}`));
+  ipv6(from, to, 58, icmpv6(from, to, 136, `60000000${hexOfIp(target)}0201${mac(targetMac)}`));
 
 export const neighborSolicit = (from: string, to: string, target: string): string =>
-  ipv6(from, to, 58, icmpv6(from, to, 135, `00000000${ip(target)}`));
+  ipv6(from, to, 58, icmpv6(from, to, 135, `00000000${hexOfIp(target)}`));
 
 /** With a prefix to make addresses of, and the sender as default router for so many seconds. */
 export const routerAdvertBody = (prefix: string, lifetime = 1800): string =>
-  `4000${u16(lifetime)}000000000000000003 0440c0ffffffffffffffff00000000${ip(prefix)}`.replace(' ', '');
+  `4000${u16(lifetime)}000000000000000003 0440c0ffffffffffffffff00000000${hexOfIp(prefix)}`.replace(' ', '');
 export const routerAdvert = (from: string, to: string, prefix: string, lifetime?: number): string =>
   ipv6(from, to, 58, icmpv6(from, to, 134, routerAdvertBody(prefix, lifetime)));
 

@@ -19,7 +19,8 @@ const rules = [
 
 test('ufw: what is said of its rules is what packets do', async () => {
   // The sandbox's /etc is a directory of links: copies can be written.
-  for (const path of ['/etc/ufw', '/etc/default']) execFileSync('sh', ['-c', `cp -rL ${path} ${path}.own; rm -rf ${path}; mv ${path}.own ${path}`]);
+  for (const path of ['/etc/ufw', '/etc/default'])
+    execFileSync('sh', ['-c', `cp -rL ${path} ${path}.own; rm -rf ${path}; mv ${path}.own ${path}`]);
   const bed = await openRouterBed();
   try {
     assert(await bed.load(''));

@@ -5,7 +5,7 @@
  * 1. up to the host, when the destination is an address of the host's own, or no unicast address;
  * 2. across to the port of the station that has the destination, when that is another port of the bridge and the two are not both isolated
  *    (isolated neighbours only reach each other through the host, which answers ARP for them); up, when that station's frames go through the host;
- * 3. across to the bridge's outer port (the first by name of those without stations), when there is one and P has stations: the sender's router is on the outer network;
+ * 3. across to the bridge's outer port (the first by name of those without stations that are not isolated), when there is one and P has stations: the sender's router is on the outer network;
  * 4. up to the host, the sender's router, otherwise.
  *
  * A frame between two isolated ports is never forwarded, and one to the port it came from only with hairpin.
@@ -32,11 +32,11 @@ export function chosenBySender(host: Host, port: ModelInterface, destination: st
 
 const isOuter = (host: Host, port: string): boolean => host.stationsAt(port).length === 0;
 
-/** Ports behind which no station is known: the outer network. */
+/** Ports behind which no station is known: the outer network, unless kept apart from the others as guests are. */
 const outerPorts = (host: Host, bridge: string): readonly string[] =>
   host
     .ports(bridge)
-    .filter((port) => isOuter(host, port))
+    .filter((port) => isOuter(host, port) && host.interface(port)?.portOf?.isolated !== true)
     .toSorted();
 
 /** The machine with that address on the bridge. */

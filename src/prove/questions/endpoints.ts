@@ -30,7 +30,7 @@ export function endpointsOf(fabric: Fabric, host: string, model: KernelModel): r
       const add = (address: string | undefined, bootstrap: boolean): void => {
         if (address === undefined) return;
         const family = familyOf(address);
-        const linkLocal = family === 6 && guest.inside === undefined ? { linkLocal: linkLocalOfMac(nic.mac) } : {};
+        const linkLocal = guest.inside === undefined ? { linkLocal: linkLocalOfMac(nic.mac) } : {};
         all.push({
           guest: guest.name,
           machine: guest.inside ?? guest.name,

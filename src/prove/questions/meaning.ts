@@ -34,6 +34,8 @@ export interface Meaning {
   readonly egress: FlowSet;
   readonly fromHost: FlowSet;
   readonly blocked: FlowSet;
+  /** Of published ports, as they are asked for: that never comes to the host itself. */
+  readonly taken: FlowSet;
 }
 
 export function meaningOf(sides: Sides): Meaning {
@@ -148,6 +150,7 @@ export function meaningOf(sides: Sides): Meaning {
     egress,
     fromHost,
     blocked,
+    taken,
   };
 }
 

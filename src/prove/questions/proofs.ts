@@ -3,7 +3,10 @@ import { formatPrefix, parseIp, parsePrefix, prefixContains, prefixOf } from '..
 import type { FlowSet } from '../symbolic/flow-space.ts';
 import { every, none, proved, together, type Finding } from './answer.ts';
 import { familyOf } from './endpoints.ts';
+import { leftAlone } from './left-alone.ts';
 import type { Subject } from './subject.ts';
+import { translatedAsAsked } from './translated.ts';
+import { mayBeSeenAs } from './seen-as.ts';
 
 export const proofNames = [
   'nothing-more',
@@ -12,6 +15,7 @@ export const proofNames = [
   'guests-are-found',
   'no-loop',
   'rightful-sources-leave',
+  'host-is-left-alone',
   'others-only-narrow',
 ] as const;
 export type ProofName = (typeof proofNames)[number];
@@ -24,8 +28,9 @@ export const proofSentences: Readonly<Record<ProofName, string>> = {
   'nothing-less': 'all that the file allows is delivered and answered',
   'no-forged-source': "no port passes a source that is not its guest's",
   'guests-are-found': 'every address of a guest leads to its port',
-  'no-loop': 'nothing for an address of a network goes back to where it came from',
+  'no-loop': 'nothing for an address of a network leaves to the outside',
   'rightful-sources-leave': 'nothing leaves by an uplink with a source that is not to be seen there',
+  'host-is-left-alone': 'the host reaches the outside, and is reached from there, as if Weft were not there',
   'others-only-narrow': "other programs' tables let nothing through to or from a guest that Weft's alone would not",
 };
 
@@ -47,11 +52,12 @@ const ports = ({ sides }: Subject): readonly { readonly kind: 'interface'; reado
 
 const proofs: Readonly<Record<OwnProofName, (subject: Subject) => Finding>> = {
   'nothing-more': ({ reach, meaning }) => none(reach, reach.space.minus(meaning.domain, meaning.allowed)),
-  'nothing-less': ({ reach, meaning }) => every(reach, meaning.required),
+  'nothing-less': (subject) => together([every(subject.reach, subject.meaning.required), translatedAsAsked(subject)]),
   'no-forged-source': forged,
   'guests-are-found': found,
   'no-loop': loops,
   'rightful-sources-leave': leaving,
+  'host-is-left-alone': leftAlone,
 };
 // The keys are those of the record.
 const ownProofs = Object.entries(proofs) as [OwnProofName, (subject: Subject) => Finding][];
@@ -70,7 +76,14 @@ function forged({ reach, sides, world, family }: Subject): Finding {
   // Ports of NICs without an address of this family are guarded all the same.
   const nics = new Map(world.endpoints.filter(({ standing }) => standing).map(({ nic }) => [nic.port, nic.mac]));
   const unspecified = [...nics].map(([name, mac]) => ({ origin: port(name), mac, sources: [family === 4 ? '0.0.0.0/32' : '::/128'] }));
-  const linkLocal = family === 4 ? space.none : linkLocals(sides.endpoints, [...nics], { reach });
+  const linkLocal =
+    family === 4
+      ? space.none
+      : linkLocals(
+          world.endpoints.filter(({ standing }) => standing),
+          [...nics],
+          { reach },
+        );
   const rightful = space.or(own, space.fromWithSource(unspecified), linkLocal);
   const guests = space.from([...nics.keys()].map(port));
   return none(reach, space.minus(guests, rightful), entered);
@@ -132,15 +145,18 @@ function routeTable(routes: Subject['world']['model']['routes']): (address: stri
   };
 }
 
-/** What comes from outside for an address of a network here does not leave to the outside again. */
+/** What is for an address of a network here does not leave to the outside: neither what came from there nor what the host says to nobody. */
 function loops({ reach, sides, world }: Subject): Finding {
   const { space, exits } = reach;
-  const asked = space.and(sides.outsideForged, space.destination(world.inside));
-  return together(exits.map((exit) => none(reach, asked, exit.flows)));
+  const senders = space.or(sides.outsideForged, sides.host);
+  const asked = space.and(senders, space.destination(world.inside));
+  const outer = new Set(world.outer.map((origin) => (origin.kind === 'host' ? '' : origin.name)));
+  return together(exits.filter((exit) => outer.has(exit.interface)).map((exit) => none(reach, asked, exit.flows)));
 }
 
 /** The host's own, addresses routed to it, and those of guests who are on that wire themselves. */
-function leaving({ reach, sides, world }: Subject): Finding {
+function leaving(subject: Subject): Finding {
+  const { reach, sides, world } = subject;
   const { space, exits } = reach;
   const own = new Set(world.hostAddresses);
   const outer = new Set(world.outer.map((origin) => (origin.kind === 'host' ? '' : origin.name)));
@@ -151,8 +167,12 @@ function leaving({ reach, sides, world }: Subject): Finding {
     .map((exit): Finding => {
       if (exit.seenAs === undefined) return { ...none(reach, space.and(ours, hidden), exit.flows, 'leaves') };
       const known = own.has(exit.seenAs) && !isHidden(exit.seenAs, world.keptIn);
-      if (known) return proved;
-      const finding = none(reach, ours, exit.flows, 'leaves');
+      const finding = none(
+        reach,
+        known ? space.minus(ours, mayBeSeenAs(subject, exit.seenAs, exit.interface)) : ours,
+        exit.flows,
+        'leaves',
+      );
       return finding.verdict === 'proved' ? finding : { ...finding, seenAs: exit.seenAs };
     });
   return together(all);

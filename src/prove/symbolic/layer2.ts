@@ -32,7 +32,7 @@ export class Layer2 {
       const known = stations ? this.at(bridge, env) : 0;
       const through = where(bdd, fields, to, (name) => this.topology.isThroughHost(name)) ?? 0;
       const toStation = known === 0 ? 0 : bdd.minus(bdd.minus(known, through), this.mayNot(port, to));
-      const inner = outer.size === 0 ? 0 : (where(bdd, fields, port, (name) => !outer.has(name)) ?? 0);
+      const inner = outer.size === 0 ? 0 : (where(bdd, fields, port, (name) => this.topology.hasStation(name)) ?? 0);
       const here = where(bdd, fields, port, (name) => this.topology.bridgeOf(name) === bridge) ?? 0;
       return bdd.and(here, bdd.or(toStation, bdd.minus(inner, known)));
     });

@@ -105,9 +105,13 @@ export class Topology {
     return this.interfaces.get(name)?.kind === 'bridge';
   }
 
-  /** Ports of the bridge behind which nobody in particular is known: the outer network. */
+  /** Ports of the bridge behind which nobody in particular is known: the outer network, unless kept apart from the others as guests are. */
   outerPorts(bridge: string): readonly string[] {
-    return (this.members.get(bridge) ?? []).filter((port) => !this.stationPorts.has(port));
+    return (this.members.get(bridge) ?? []).filter((port) => !this.stationPorts.has(port) && !this.isolated(port));
+  }
+
+  hasStation(port: string): boolean {
+    return this.stationPorts.has(port);
   }
 
   /** Frames of others on the bridge for who is there go to the host. */
