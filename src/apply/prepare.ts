@@ -17,11 +17,11 @@ import { planChanges } from '../plan/plan.ts';
 import type { Plan } from '../plan/steps.ts';
 import { liveAttachments } from './attachments.ts';
 import { hostFacts } from './facts.ts';
+import { flowsOfPlan, type FlowsOfPlan } from './flows.ts';
 import { foreignWarnings, touchesGuests } from './foreign.ts';
 import { foreignInterfaces } from './foreign-interface.ts';
 import { managedInterfaces, otherManagers } from './managed.ts';
 import { lookInside, observeHost, ownPart } from './observation.ts';
-import { compareReach, nothingReaches, reachOf, type ReachDifference } from './reach.ts';
 import { proveModel, type ProofReport } from '../prove/questions/report.ts';
 import { modelOfRecord, surroundings } from './proof.ts';
 import { buildRecord, policyOf } from './record.ts';
@@ -44,7 +44,8 @@ export interface PreparedPlan {
   readonly before: AppliedRecord | undefined;
   readonly observed: HostState;
   readonly plan: Plan;
-  readonly reach: ReachDifference;
+  /** What it opens and closes; worked out when it is first asked for. */
+  readonly reach: () => FlowsOfPlan;
   /** The record stood for the observation. */
   readonly stands: boolean;
   /** Other tables filter what is forwarded, or translate what comes in. */
@@ -102,10 +103,7 @@ export async function preparePlan(
     before,
     observed: seen.observed,
     plan: planChanges(seen.observed, record.state),
-    reach: compareReach(
-      before === undefined ? nothingReaches : reachOf(before.fabric, before.state.host),
-      reachOf(request.fabric, request.host),
-    ),
+    reach: once(() => flowsOfPlan(before, record, around)),
     stands: stands && before !== undefined,
     foreign: touchesGuests(seen.foreign),
     proof: once(() => proveModel({ fabric: request.fabric, host: request.host, model: modelOfRecord(record, around) })),

@@ -55,14 +55,14 @@ export function planDocument(prepared: PreparedPlan): object {
   const session = prepared.session();
   return {
     changes: prepared.plan.changes,
-    reachability: reachabilityOf(prepared.reach),
+    reachability: reachabilityOf(prepared.reach()),
     expectations,
     proofs: session === undefined ? proofs : [...proofs, session],
   };
 }
 
 /** Flows are as they are after NAT; `published` and `withdrawn` have the entries of the file. */
-function reachabilityOf({ opened, closed, published, withdrawn }: PreparedPlan['reach']): object {
+function reachabilityOf({ opened, closed, published, withdrawn, by }: ReturnType<PreparedPlan['reach']>): object {
   const texts = (all: typeof published): string[] => all.map(({ text }) => text);
   const flows = (all: typeof published): string[] => all.map(({ flow }) => flow);
   return {
@@ -70,6 +70,7 @@ function reachabilityOf({ opened, closed, published, withdrawn }: PreparedPlan['
     closed: [...closed, ...flows(withdrawn)],
     published: texts(published),
     withdrawn: texts(withdrawn),
+    by,
   };
 }
 
@@ -79,7 +80,7 @@ const LISTED = 12;
 const LISTED_ELEMENTS = 3;
 
 /** A plan for people, before or after it was made true: what is made, changed and removed by kind, then what opens and closes. */
-export function planText({ plan, reach, proof }: PreparedPlan, applied = false): string {
+export function planText({ plan, reach: flows, proof }: PreparedPlan, applied = false): string {
   const expected = expectationTable(proof());
   const shown = applied || expected === '' ? [] : ['', expected];
   if (plan.changes.length === 0) return ['Nothing to change: this host is as the file says.', ...shown].join('\n');
@@ -94,15 +95,18 @@ export function planText({ plan, reach, proof }: PreparedPlan, applied = false):
     const first = changes[0];
     if (rest > 0 && first) lines.push(`  ${signs[first.action]} … ${rest} more ${first.kind} changes (all of them: weft plan --json)`);
   }
-  for (const [verb, flows, what] of [
+  const reach = flows();
+  for (const [verb, texts, what] of [
     ['opens', reach.opened, 'flows'],
     ['closes', reach.closed, 'flows'],
     ['publishes', reach.published.map(({ text }) => text), 'ports'],
     ['withdraws', reach.withdrawn.map(({ text }) => text), 'ports'],
   ] as const) {
-    for (const flow of flows.slice(0, LISTED)) lines.push(`  ${verb.padEnd(7)} ${flow}`);
-    if (flows.length > LISTED) lines.push(`  ${verb.padEnd(7)} … ${flows.length - LISTED} more ${what}`);
+    for (const text of texts.slice(0, LISTED)) lines.push(`  ${verb.padEnd(7)} ${text}`);
+    if (texts.length > LISTED) lines.push(`  ${verb.padEnd(7)} … ${texts.length - LISTED} more ${what}`);
   }
+  if (reach.by === 'rules' && reach.opened.length + reach.closed.length > 0)
+    lines.push('  (What opens and closes is told by the rules of the file: so many guests are more than Weft works out by proof here.)');
   const count = (action: Change['action']): number => plan.changes.filter((change) => change.action === action).length;
   lines.push(
     applied

@@ -23,6 +23,7 @@ ${expect.map((line) => `  - ${line}\n`).join('')}`;
 
 interface Document {
   readonly expectations: readonly { readonly verdict: string; readonly counterexample?: string; readonly because?: string }[];
+  readonly reachability: object;
   readonly proofs: readonly { readonly name: string; readonly verdict: string }[];
 }
 
@@ -33,11 +34,21 @@ test('a refuted expectation stops apply before anything is touched; one that hol
     for (const command of [['plan'], ['apply', '--yes']]) {
       const { status, stdout, stderr } = await bed.tryWeft([...command, '--json']);
       assert.equal(status, 1, stderr);
-      const { expectations, proofs } = JSON.parse(stdout) as Document;
+      const { expectations, proofs, reachability } = JSON.parse(stdout) as Document;
       assert.deepEqual(
         expectations.map(({ verdict }) => verdict),
         ['proved', 'refuted'],
       );
+      assert.deepEqual(reachability, {
+        opened: [
+          ...['box -> internet', 'db -> internet', 'host -> box', 'host -> db', 'host -> vm', 'host -> web'],
+          ...['web -> db tcp/5432', 'web -> internet', 'any -> web tcp/22'],
+        ],
+        closed: [],
+        published: ['host tcp/2222 -> web tcp/22'],
+        withdrawn: [],
+        by: 'proof',
+      });
       assert.match(
         expectations[1]?.counterexample ?? '',
         /-> web \(10\.1\.0\.10\) tcp\/22, sent to 203\.0\.113\.1[01] tcp\/2222 is delivered/,

@@ -30,10 +30,14 @@ export interface Case {
   readonly model: KernelModel;
 }
 
-/** In one space, so that what is true of one can be held against the other. */
-export function subjectsOf(cases: readonly Case[], family: Family): readonly Subject[] {
+/** In one space, so that what is true of one can be held against the other. Of models with different machines all have to be looked at. */
+export function subjectsOf(
+  cases: readonly Case[],
+  family: Family,
+  machines: 'two of a kind' | 'all machines' = 'two of a kind',
+): readonly Subject[] {
   const all = cases.map(({ fabric, host, model }) => worldOf(fabric, host, model));
-  const worlds = all.map(fewOf);
+  const worlds = machines === 'all machines' ? all : all.map(fewOf);
   const constants = worlds.map(constantsOf).reduce(joined);
   return analyseAll(
     worlds.map(({ model }) => model),
