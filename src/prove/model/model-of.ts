@@ -61,9 +61,10 @@ function interfacesOf(state: HostState, around: Surroundings, carriers: Readonly
   }
   for (const one of around.interfaces) {
     const bridge = carriers.get(one.name);
-    // What Weft gives an uplink that it manages stands there beside what is there already.
+    const managed = addresses.get(one.name);
+    // What Weft gives an uplink that it manages stands there beside what is there already, and it is brought up.
     if (bridge === undefined)
-      all.set(one.name, { ...one, addresses: [...new Set([...one.addresses, ...(addresses.get(one.name) ?? [])])] });
+      all.set(one.name, managed === undefined ? one : { ...one, up: true, addresses: [...new Set([...one.addresses, ...managed])] });
     else {
       add(bridge, one.addresses);
       all.set(one.name, { ...one, addresses: [], portOf: { bridge, isolated: false, hairpin: false } });

@@ -137,10 +137,18 @@ export function meaningOf(sides: Sides): Meaning {
     space.and(sides.from(shared), sides.toHost, space.destination(world.inside)),
   );
   const byRouter = space.minus(beyondRouter(sides, shared), translated);
+  // Who is outside and calls a gateway's address, which is nobody's there, gets no answer from it (chain postrouting).
+  const isInner = ({ address }: Publish): boolean => world.gateways.some((one) => !one.public && one.address === address);
+  const publishedAt = (inner: boolean): FlowSet =>
+    space.or(...world.fabric.publish.filter((one) => isInner(one) === inner).map(publishSet));
+  const unanswered = space.minus(space.and(sides.outside, publishedAt(true)), publishedAt(false));
   return {
     domain,
     allowed: inDomain,
-    required: space.minus(required, space.or(sides.toItself(), dnsAsked, services.optional, dhcpFlows(space), inward, taken, byRouter)),
+    required: space.minus(
+      required,
+      space.or(sides.toItself(), dnsAsked, services.optional, dhcpFlows(space), inward, taken, byRouter, unanswered),
+    ),
     housekeeping: space.or(services.always, services.dns, services.required, services.optional),
     leases: services.always,
     questions: services.dns,
