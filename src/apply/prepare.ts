@@ -10,6 +10,7 @@ import { isOwnLink } from '../hoststate/observe-links.ts';
 import type { NftTable } from '../hoststate/nft.ts';
 import type { Observation } from '../kernel/observe.ts';
 import { existingLinks } from '../kernel/links.ts';
+import { sshConnection } from '../kernel/login-session.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { routingRules } from '../kernel/routing-rules.ts';
 import { sameJson } from '../plan/keyed.ts';
@@ -92,7 +93,7 @@ export async function preparePlan(
   if (failed) return undefined;
   const arriving = joining.filter((entry) => !seen.observed.enslaved.some((old) => sameJson(old, entry)));
   for (const problem of await managedInterfaces(kernel, arriving)) tell(problem);
-  for (const problem of foreignInterfaces(seen.foreign, arriving, facts, process.env['SSH_CONNECTION'])) tell(problem);
+  for (const problem of foreignInterfaces(seen.foreign, arriving, facts, sshConnection())) tell(problem);
   if (arriving.length > 0) for (const problem of rulesByInterface(await routingRules(kernel), arriving)) tell(problem);
   if (failed) return undefined;
   for (const warning of await foreignWarnings(context, seen.foreign, record)) tell(warning);
@@ -108,7 +109,7 @@ export async function preparePlan(
     foreign: touchesGuests(seen.foreign),
     proof: once(() => proveModel({ fabric: request.fabric, host: request.host, model: modelOfRecord(record, around) })),
     session: once(() =>
-      sessionStays(process.env['SSH_CONNECTION'], {
+      sessionStays(sshConnection(), {
         before: seen.observed,
         after: record.state,
         facts,

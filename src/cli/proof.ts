@@ -62,7 +62,7 @@ export function reportSession({ text, verdict, counterexample, because }: Sessio
     report({ code: 'proof-unknown', severity: 'warning', message: `it is not proved that ${text}: ${because ?? ''}.` });
   } else if (verdict === 'refuted') {
     const remedy =
-      'change the file so that it is let in, or apply from the console; `env -u SSH_CONNECTION weft apply` does it all the same';
+      'change the file so that it is let in, or apply from the console; `sudo env SSH_CONNECTION= weft apply` does it all the same';
     report({ code: 'session-cut', severity: 'error', message: `it does not hold that ${text}: ${counterexample ?? ''}; ${remedy}.` });
   }
 }
