@@ -24,8 +24,8 @@ interface Machine {
   readonly port: string;
   readonly addresses: string[];
   readonly macs: string[];
-  /** What the model says of it, with its names replaced by their roles. */
-  readonly facts: string[];
+  /** Numbers of what the model says of it, with its names replaced by their roles. */
+  readonly facts: number[];
 }
 
 interface Token {
@@ -51,7 +51,7 @@ function reduceNew(model: KernelModel, groups: readonly Group[]): Reduced {
   scan.model();
   const classes = new Map<string, Machine[]>();
   for (const machine of machines) {
-    const key = machine.facts.sort().join('\n');
+    const key = machine.facts.sort((a, b) => a - b).join();
     const same = classes.get(key);
     if (same) same.push(machine);
     else classes.set(key, [machine]);
@@ -120,6 +120,7 @@ class Scan {
   readonly tokens: ReadonlyMap<string | number, Token>;
   private readonly whole: KernelModel;
   private readonly machines: readonly Machine[];
+  private readonly numbers = new Map<string, number>();
 
   constructor(model: KernelModel, machines: readonly Machine[]) {
     this.whole = model;
@@ -177,14 +178,22 @@ class Scan {
     this.find(value, found);
     if (found.size === 0) return;
     const [only] = found.keys();
-    if (found.size === 1 && only) only.facts.push(`${at} ${this.text(value)}`);
-    else for (const machine of found.keys()) machine.facts.push(`${at} ${JSON.stringify(value)}`);
+    if (found.size === 1 && only) only.facts.push(this.numberOf(`${at} ${this.text(value)}`));
+    else for (const machine of found.keys()) machine.facts.push(this.numberOf(`${at} ${JSON.stringify(value)}`));
   }
 
   private names(at: string, value: unknown): void {
     const found = new Map<Machine, number>();
     this.find(value, found);
-    for (const machine of found.keys()) machine.facts.push(`${at} ${JSON.stringify(value)}`);
+    for (const machine of found.keys()) machine.facts.push(this.numberOf(`${at} ${JSON.stringify(value)}`));
+  }
+
+  /** Equal facts are equal numbers: of ten thousand machines that are alike each fact is kept once. */
+  private numberOf(fact: string): number {
+    const known = this.numbers.get(fact);
+    if (known !== undefined) return known;
+    this.numbers.set(fact, this.numbers.size);
+    return this.numbers.size - 1;
   }
 
   private find(value: unknown, found: Map<Machine, number>): void {
@@ -224,7 +233,7 @@ class Scan {
       for (const { addresses, facts } of this.machines) {
         for (const [i, address] of addresses.entries()) {
           const ip = parseIp(address);
-          if (ip?.family === family) facts.push(`address ${i} in ${coarse.at(ipNumber(ip))}`);
+          if (ip?.family === family) facts.push(this.numberOf(`address ${i} in ${coarse.at(ipNumber(ip))}`));
         }
       }
     }
@@ -242,7 +251,8 @@ class Scan {
       for (const { elements } of [...sets, ...maps]) visit(elements);
       for (const { rules } of chains) for (const { statements } of rules) visit(statements);
     }
-    for (const word of words) for (const { port, facts } of this.machines) if (port.startsWith(word)) facts.push(`name ${word}`);
+    for (const word of words)
+      for (const { port, facts } of this.machines) if (port.startsWith(word)) facts.push(this.numberOf(`name ${word}`));
   }
 }
 
