@@ -10,11 +10,13 @@ import type { KernelModel } from '../prove/kernel-model.ts';
 import { bridgedGuests } from '../prove/model/bridged-guests.ts';
 import { modelOf } from '../prove/model/model-of.ts';
 import type { Lint } from '../prove/questions/lints.ts';
-import { joinReports, proveModel, type ExpectationAnswer, type ProofReport } from '../prove/questions/report.ts';
+import { joinReports, proveModel, provedOfNothing, type ExpectationAnswer, type ProofReport } from '../prove/questions/report.ts';
 import { table } from './table.ts';
 
 /** From the file alone: its hosts as they would be, with every container attached. */
 export function proveFile(fabric: Fabric, hosts: readonly string[]): ProofReport {
+  const nothing = provedOfNothing(fabric);
+  if (nothing) return nothing;
   return joinReports(
     hosts.map((host) =>
       proveModel({ fabric, host, model: wantedModel(fabric, host) }, { assumed: assumedOuterWorld(fabric, host).assumed, lints: true }),
@@ -45,6 +47,11 @@ export function reportProofs({ expectations, proofs, lints }: ProofReport, confi
     }
   }
   for (const lint of lints) report(lintProblem(lint));
+  const [reason] = proofs.map(({ because }) => because);
+  if (reason !== undefined && proofs.every(({ verdict, because }) => verdict === 'unknown' && because === reason)) {
+    report({ code: 'proof-unknown', severity: 'warning', message: `nothing is proved of what this file lets through: ${reason}.` });
+    return;
+  }
   for (const { text, verdict, counterexample, because } of proofs) {
     if (verdict === 'proved') continue;
     const details = [counterexample, because].filter((one) => one !== undefined).join('; ');

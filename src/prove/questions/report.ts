@@ -52,7 +52,7 @@ export interface ReportOptions {
 export function proveModel(one: Case, options: ReportOptions = {}): ProofReport {
   const own = { ...one, model: { ...one.model, tables: one.model.tables.filter(isOwn) } };
   const alone = own.model.tables.length === one.model.tables.length;
-  if (kindsIn(one) > MOST_KINDS) return undecided(one.fabric, 'so many guests of different kinds are more than Weft proves at once');
+  if (kindsIn(one) > MOST_KINDS) return undecided(one.fabric, TOO_MANY_KINDS);
   try {
     const families = ([4, 6] as const).map((family): BothWays => {
       const [whole, bare] = subjectsOf(alone ? [one] : [one, own], family);
@@ -68,6 +68,18 @@ export function proveModel(one: Case, options: ReportOptions = {}): ProofReport 
 
 /** Beyond, a proof takes minutes. */
 const MOST_KINDS = 1500;
+const TOO_MANY_KINDS = 'so many guests of different kinds are more than Weft proves at once';
+
+/** Of a file that is beyond any proof, as can be seen without compiling it: a guest that a rule names by itself is of a kind of its own. */
+export function provedOfNothing(fabric: Fabric): ProofReport | undefined {
+  const alone = new Set<string>();
+  for (const rule of [...fabric.allow, ...fabric.block])
+    for (const party of [...rule.from, ...rule.to]) {
+      const [only, ...more] = party.kind === 'guests' ? party.endpoints : [];
+      if (only !== undefined && more.length === 0) alone.add(only.guest);
+    }
+  return alone.size > MOST_KINDS ? undecided(fabric, TOO_MANY_KINDS) : undefined;
+}
 
 /** Of one family: the host as it is, and as it would be with Weft's own tables only. */
 interface BothWays {
