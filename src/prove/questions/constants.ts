@@ -10,7 +10,7 @@ import type { World } from './world.ts';
 
 export function constantsOf(world: World): Constants {
   const { fabric, model } = world;
-  const there = world.endpoints.filter(({ standing }) => standing);
+  const there = world.endpoints.filter(({ standing, network }) => standing || network.kind === 'bridged');
   const ports: PortSpan[] = [22, 53, 67, 68, 80, 443, 546, 547, WEFT_DNS_PORT].map((port) => ({ from: port, to: port }));
   const prefixes = new Set<string>([
     ...there.flatMap(({ address, linkLocal }) => [address, ...(linkLocal === undefined ? [] : [linkLocal])]),

@@ -18,7 +18,14 @@ export function leftAlone({ reach, sides, world, meaning }: Subject): Finding {
     space.protocol([protocolNumbers.tcp, protocolNumbers.udp]),
     space.dport([{ from: WEFT_DNS_PORT, to: WEFT_DNS_PORT }]),
   );
-  let missing = space.minus(space.or(out, space.minus(into, space.or(meaning.taken, names))), reach.answered.may);
+  // What is published is a guest's, also while that is not there.
+  const published = world.fabric.publish.flatMap(({ ports }) =>
+    ports.map(({ protocol, first, last }) =>
+      space.and(space.protocol([protocolNumbers[protocol]]), space.dport([{ from: first, to: last }])),
+    ),
+  );
+  const others = space.or(meaning.taken, names, ...published);
+  let missing = space.minus(space.or(out, space.minus(into, others)), reach.answered.may);
   const without: KernelModel = { ...world.model, tables: [] };
   for (let tries = 0; tries < MOST_TRIES && missing !== space.none; tries++) {
     const flow = space.pick(missing);

@@ -116,7 +116,7 @@ export function meaningOf(sides: Sides): Meaning {
       space.and(sides.from(ofNetwork(filtered, one)), space.destination([one.address]), tcpOrUdp(space), space.dport([port53])),
     ),
   );
-  const domain = space.minus(decided, nobody);
+  const domain = space.minus(decided, space.or(nobody, sides.absent));
   const named = space.minus(byName, space.or(blocked, sealed));
   const inDomain = space.and(space.or(opened, named, services.always, space.minus(services.dns, services.dnsBlocked)), domain);
   const reached = space.or(sides.toHost, sides.toGuests, hasOwnRules(world.model) ? space.none : routedDestinations(sides));

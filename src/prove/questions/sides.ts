@@ -24,6 +24,8 @@ export class Sides {
   /** Towards the host's own addresses. */
   readonly toHost: FlowSet;
   readonly toGuests: FlowSet;
+  /** From or to addresses of an outer network's guests that are not there: whoever has them then is not Weft's to know. */
+  readonly absent: FlowSet;
   /** Towards everybody who is not inside: neither a guest, nor the host, nor nobody. */
   readonly toOutside: FlowSet;
   readonly toInternet: FlowSet;
@@ -47,11 +49,16 @@ export class Sides {
     }
     const { and, minus, or } = bound(space);
     const addresses = this.endpoints.map(({ address }) => address);
+    // Of an outer network's guests that are not there (a container that is not attached) nobody has the addresses.
+    const absent = world.endpoints
+      .filter(({ family, standing, network }) => family === space.family && !standing && network.kind === 'bridged')
+      .map(({ address }) => address);
+    this.absent = or(space.source(absent), space.destination(absent));
     const nobody = space.source(world.never);
     this.guests = this.from(this.endpoints);
     this.host = and(space.from([{ kind: 'host' }]), space.source(world.hostAddresses));
     this.outsideForged = minus(space.from(world.outer), or(space.source(world.hostAddresses), nobody));
-    this.outside = minus(this.outsideForged, space.source([...world.inside, ...addresses, ...world.elsewhere]));
+    this.outside = minus(this.outsideForged, space.source([...world.inside, ...addresses, ...absent, ...world.elsewhere]));
     const rightful = world.outer.map((origin) =>
       origin.kind === 'host' ? space.none : and(space.from([origin]), routedSources(space, world.behind.get(origin.name))),
     );
@@ -60,7 +67,11 @@ export class Sides {
     this.toGuests = space.destination(addresses);
     this.toOutside = minus(
       space.all,
-      or(this.toHost, this.toGuests, space.destination([...world.inside, ...world.unpeopled, ...world.elsewhere, ...world.never])),
+      or(
+        this.toHost,
+        this.toGuests,
+        space.destination([...world.inside, ...absent, ...world.unpeopled, ...world.elsewhere, ...world.never]),
+      ),
     );
     this.toInternet = minus(space.all, space.destination(world.notInternet));
     const installers = this.endpoints.filter(({ bootstrap }) => bootstrap);
