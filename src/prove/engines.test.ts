@@ -38,8 +38,8 @@ test('of random files, both engines say the same of random packets', () => {
     }
   };
   fc.assert(fc.property(shape, fc.integer(), checkFile), {
-    numRuns: Number(process.env['RUNS'] ?? 25),
-    seed: Number(process.env['SEED'] ?? 7),
+    numRuns: 25,
+    seed: 7,
   });
   assert.ok(packets >= 3000);
 });

@@ -200,7 +200,11 @@ function publishedFlows({ address, ports, to, from }: Publish, sides: Sides): Pu
   const outerAddresses = world.hostAddresses.filter((own) => familyOf(own) === space.family && !inner.includes(own));
   // Without an address of the family there is nothing to call.
   const positions = address === undefined ? outerAddresses : [address];
-  if (targets.length === 0 || positions.length === 0) return nothing;
+  // A container that is not attached has its ports all the same: they lead nowhere.
+  const has = world.endpoints.some(
+    (one) => one.guest === to.guest && one.nic.index === to.nic && one.family === space.family && !one.bootstrap,
+  );
+  if (!has || positions.length === 0) return nothing;
   const guests = sides.from(sides.endpoints.filter(({ network }) => network.kind !== 'isolated'));
   const open = space.or(guests, sides.host, sides.outside);
   const users = from === undefined ? open : sides.sources(from);
