@@ -112,7 +112,7 @@ function oneText(flow: string, explained: Explained): string[] {
   const [first, ...more] = blockers;
   if (first)
     lines.push(
-      `  ${'what' in first ? 'Not delivered' : 'Dropped'}${'what' in first ? ':' : ' by'} ${blockerText(first)}`,
+      `  ${'what' in first ? 'Not delivered:' : 'Dropped by'} ${blockerText(first)}`,
       ...more.map((by) => `  and, without that, by ${blockerText(by)}`),
     );
   if (explained.trace) lines.push(...traceText(explained.trace));

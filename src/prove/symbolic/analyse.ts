@@ -12,7 +12,6 @@ import { Matcher } from './matching.ts';
 import { ipText } from './numbers.ts';
 import { Routing } from './routing.ts';
 import { asFlows, Space } from './space.ts';
-import { Topology } from './topology.ts';
 import { Translator } from './translate.ts';
 import { Universe } from './universe.ts';
 import { HostWalk } from './walk.ts';
@@ -54,7 +53,7 @@ class Analysis implements Reachability {
     this.universe = universe;
     this.space = new Space(universe);
     this.walk = new HostWalk(machinery, model);
-    const owned = [...new Topology(universe, model).owned].map((index) => ({ from: index, to: index }));
+    const owned = [...this.walk.owned].map((index) => ({ from: index, to: index }));
     const local = model.routes.flatMap(({ type, prefix }) => (type === 'local' ? (universe.addressSpan(prefix) ?? []) : []));
     const ownedSpans = joinSpans([...owned, ...local]);
     const { bdd, fields } = universe;
@@ -67,8 +66,9 @@ class Analysis implements Reachability {
             : arrival,
         )
         .filter(({ set }) => set !== 0);
-    const honest = rightful(this.walk.firstPackets());
-    this.arrivals = [...honest, ...rightful(this.walk.deviousPackets())];
+    const first = this.walk.firstPackets();
+    const honest = rightful(first.honest);
+    this.arrivals = [...honest, ...rightful(first.devious)];
     const delivered = this.arrivals.map(({ env, set }) => this.asFlow(env, set));
     const returned = this.walk.replies(honest).map(({ arrival, back }) => {
       const home = bdd.union(back.map((reply) => bdd.and(reply.set, this.walk.isOrigin(reply))));

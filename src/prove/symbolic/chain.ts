@@ -204,7 +204,7 @@ class ChainWalk {
         if (isVerdict(value)) this.verdict(value, { env, set: here }, ways);
       }
       only(rest, ways.next);
-    } else if (isVerdictStatement(statement)) this.verdict(statement, state, ways);
+    } else if (isVerdict(statement)) this.verdict(statement, state, ways);
     else if ('reject' in statement) return;
     else if ('counter' in statement || 'log' in statement) ways.after.push(state);
     else if ('limit' in statement) {
@@ -299,10 +299,6 @@ function targetsOf(statement: NftStatement, table: NftTable): readonly string[] 
   const { data } = statement.vmap;
   const elements = typeof data === 'string' ? (table.maps.find(({ name }) => `@${name}` === data)?.elements ?? []) : data.set;
   return [...new Set(elements.flatMap(([, verdict]) => of(verdict)))];
-}
-
-function isVerdictStatement(statement: NftStatement): statement is NftVerdict {
-  return ['accept', 'drop', 'return', 'continue', 'jump', 'goto'].some((word) => word in statement);
 }
 
 /** It may change what becomes of the packet. */

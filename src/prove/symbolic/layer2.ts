@@ -8,6 +8,8 @@ import { OTHER_MAC } from './universe.ts';
 export class Layer2 {
   private readonly machinery: Machinery;
   private readonly topology: Topology;
+  /** By source and destination: most arrivals have the same. */
+  private readonly ownAnswers = new Map<string, number>();
 
   constructor(machinery: Machinery, topology: Topology) {
     this.machinery = machinery;
@@ -81,10 +83,15 @@ export class Layer2 {
   /** Packets of which a station is both source and destination, as they are when they arrive. */
   toItself({ source, destination }: Env): number {
     const { bdd, fields } = this.machinery.universe;
+    const key = `${source.id} ${destination.id}`;
+    const known = this.ownAnswers.get(key);
+    if (known !== undefined) return known;
     const both = [...this.topology.owned].map((index) => {
       const span = [{ from: index, to: index }];
       return bdd.and(withinSpans(bdd, fields, source, span) ?? 0, withinSpans(bdd, fields, destination, span) ?? 0);
     });
-    return bdd.union(both);
+    const made = bdd.union(both);
+    this.ownAnswers.set(key, made);
+    return made;
   }
 }

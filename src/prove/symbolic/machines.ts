@@ -34,17 +34,6 @@ interface Token {
 }
 
 export function reduceModel(model: KernelModel, groups: readonly Group[]): Reduced {
-  const known = reductions.get(model);
-  if (known?.groups === groups) return known.reduced;
-  const reduced = reduceNew(model, groups);
-  reductions.set(model, { groups, reduced });
-  return reduced;
-}
-
-/** Both families ask for the same one. */
-const reductions = new WeakMap<KernelModel, { readonly groups: readonly Group[]; readonly reduced: Reduced }>();
-
-function reduceNew(model: KernelModel, groups: readonly Group[]): Reduced {
   const machines = machinesOf(model.stations);
   const scan = new Scan(model, machines);
   for (const [index, group] of groups.entries()) for (const address of group) scan.unit(`group ${index}`, address);
@@ -174,18 +163,18 @@ class Scan {
 
   /** One fact; it is said of every machine it names, and when it names several, by their names. */
   unit(at: string, value: unknown): void {
-    const found = new Map<Machine, number>();
+    const found = new Set<Machine>();
     this.find(value, found);
     if (found.size === 0) return;
-    const [only] = found.keys();
+    const [only] = found;
     if (found.size === 1 && only) only.facts.push(this.numberOf(`${at} ${this.text(value)}`));
-    else for (const machine of found.keys()) machine.facts.push(this.numberOf(`${at} ${JSON.stringify(value)}`));
+    else for (const machine of found) machine.facts.push(this.numberOf(`${at} ${JSON.stringify(value)}`));
   }
 
   private names(at: string, value: unknown): void {
-    const found = new Map<Machine, number>();
+    const found = new Set<Machine>();
     this.find(value, found);
-    for (const machine of found.keys()) machine.facts.push(this.numberOf(`${at} ${JSON.stringify(value)}`));
+    for (const machine of found) machine.facts.push(this.numberOf(`${at} ${JSON.stringify(value)}`));
   }
 
   /** Equal facts are equal numbers: of ten thousand machines that are alike each fact is kept once. */
@@ -196,10 +185,10 @@ class Scan {
     return this.numbers.size - 1;
   }
 
-  private find(value: unknown, found: Map<Machine, number>): void {
+  private find(value: unknown, found: Set<Machine>): void {
     if (typeof value === 'string' || typeof value === 'number') {
       const token = this.tokens.get(value);
-      if (token) found.set(token.machine, (found.get(token.machine) ?? 0) + 1);
+      if (token) found.add(token.machine);
     } else if (Array.isArray(value)) {
       for (const part of value) this.find(part, found);
     } else if (typeof value === 'object' && value !== null) {

@@ -51,14 +51,23 @@ export class HostWalk {
     this.localSources = where(bdd, fields, kinds, (kind) => kind === 'local') ?? 0;
   }
 
-  /** First packets of all origins, to where they end. */
-  firstPackets(): readonly Arrival[] {
+  /** First packets of all origins, to where they end; `devious`: those for neighbours that are addressed to the host as if it were the router. */
+  firstPackets(): { readonly honest: readonly Arrival[]; readonly devious: readonly Arrival[] } {
     const { universe } = this.machinery;
     const host = universe.fields.origin.is(0);
     const wire: Env = { ...this.start(), mac: told('origin', this.topology.honestMacs(universe.origins)), iif: this.portSlot };
-    const fromWire = this.arrive([{ env: wire, set: universe.bdd.minus(universe.valid, host) }], this.portSlot, this.linkSlot);
+    const frames = this.ingress([{ env: wire, set: universe.bdd.minus(universe.valid, host) }], this.portSlot, this.linkSlot);
     const own = universe.bdd.and(universe.bdd.and(universe.valid, host), this.localSources);
-    return [...fromWire, ...this.send([{ env: { ...this.start(), mac: absent, iif: absent }, set: own }])];
+    const sent = this.send([{ env: { ...this.start(), mac: absent, iif: absent }, set: own }]);
+    return {
+      honest: [...this.beyond(frames, this.portSlot, this.linkSlot), ...sent],
+      devious: this.receive(this.raise(frames.devious, this.linkSlot), this.portSlot),
+    };
+  }
+
+  /** Intervals of addresses that some station has. */
+  get owned(): ReadonlySet<number> {
+    return this.topology.owned;
   }
 
   /** What gets past everything in front of routing, whatever MAC it says: by the wire only. */
@@ -68,14 +77,6 @@ export class HostWalk {
     const set = universe.bdd.minus(universe.valid, universe.fields.origin.is(0));
     const { up, across } = this.ingress([{ env: wire, set }], this.portSlot, this.linkSlot);
     return [...this.hooks.ip('prerouting', this.raise(up, this.linkSlot)), ...across];
-  }
-
-  /** Packets for neighbours that are addressed to the host as if it were the router: to where they end. */
-  deviousPackets(): readonly Arrival[] {
-    const { universe } = this.machinery;
-    const wire: Env = { ...this.start(), mac: told('origin', this.topology.honestMacs(universe.origins)), iif: this.portSlot };
-    const set = universe.bdd.minus(universe.valid, universe.fields.origin.is(0));
-    return this.receive(this.raise(this.ingress([{ env: wire, set }], this.portSlot, this.linkSlot).devious, this.linkSlot), this.portSlot);
   }
 
   /** The replies to what has arrived; sets are still of the packets that began it. */
@@ -133,7 +134,10 @@ export class HostWalk {
 
   /** Frames at the interface in `iif`: up to the host, and across bridges. */
   private arrive(states: readonly State[], port: Slot<string>, link: Slot<string>): readonly Arrival[] {
-    const { up, across } = this.ingress(states, port, link);
+    return this.beyond(this.ingress(states, port, link), port, link);
+  }
+
+  private beyond({ up, across }: Ingress, port: Slot<string>, link: Slot<string>): readonly Arrival[] {
     return [...this.receive(this.raise(up, link), port), ...this.across(across, port, link)];
   }
 
